@@ -1,0 +1,32 @@
+"""What a model is, where it comes from and under which licence: read from the libraries' own records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Card:
+    """The record of one model. Fields that nobody wrote down stay empty: nothing is guessed."""
+
+    title: str
+    library: str = ""
+    """"timm", "transformers" or "own"."""
+    architecture: str = ""
+    """The class of the module."""
+    parameters: int = 0
+    weights: str = ""
+    """"pretrained", "random (seed 0)", or the path they were read from."""
+    licence: str = ""
+    papers: tuple[str, ...] = ()
+    """Identifiers as the library writes them, such as "arXiv:2012.12877"."""
+    source: str = ""
+    """Where the weights were first published."""
+    input: str = ""
+    """What the processor makes of an image, in words."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: what it was trained on, what was changed at load."""
+
+    def with_notes(self, *notes: str) -> Card:
+        """The same card with more notes."""
+        return replace(self, notes=(*self.notes, *notes))

@@ -1,0 +1,101 @@
+"""A loaded model: its module as it is, and how inputs are made for it and answers read from it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from model_adapters.card import Card
+from model_adapters.errors import AdapterError
+from model_adapters.inputs import Inputs, Kind, Request, request
+
+__all__ = ["Inputs", "Model", "answer_of"]
+
+_ANSWERS = (
+    "logits", "logits_per_image", "class_queries_logits", "pooler_output", "image_embeds", "last_hidden_state",
+)  # fmt: skip
+
+
+@dataclass(eq=False)
+class Model:
+    """A module with its processor, its card, and the result of its check."""
+
+    name: str
+    """The name it was loaded by, such as "timm:deit_tiny_patch16_224"."""
+    module: nn.Module
+    kind: Kind
+    """"vit": image in, scores or features out; "dual": image and captions; "lvlm": image and text in, text out."""
+    processor: Any
+    """The model's own: timm's transform, or the processor of transformers. None where the user gave none."""
+    card: Card
+    preparation: Callable[[Request, torch.device, torch.dtype], Inputs] | None = None
+    """Turns a request into tensors by means of the processor."""
+    labels: tuple[str, ...] | None = None
+    """The names of the classes, where they are known."""
+    report: Any = None
+    """What `verify` found; None until it ran."""
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    """Held around every run: one run at a time per model."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs go: the device of the first parameter."""
+        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating type of the weights: that of the first floating parameter."""
+        return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
+    def config(self) -> Any:
+        """The configuration of a transformers model, None for others."""
+        return getattr(self.module, "config", None)
+
+    def prepare(self, image: Any = None, text: Any = None, video: Any = None) -> Inputs:
+        """Make the input of one run, through the model's own processor.
+
+        Args:
+            image: a PIL image, an array [height, width, channels], a path or bytes. A list is a batch for "vit" and
+                "dual"; for "lvlm" it is several images of one prompt, unless `text` is a list.
+            text: the question of an LVLM, or the captions of a dual encoder. A list of questions is a batch, and
+                `image` is then a list of the same length whose entries are images or lists of images.
+            video: frames as a list of images, an array [frames, height, width, channels], a folder of images or an
+                animated image file.
+        """
+        if self.preparation is None:
+            raise AdapterError(
+                f"{self.name} was given without a processor, so no image can be prepared for it. Pass `processor=` to "
+                "wrap, or build Inputs(tensors={...}) with the tensors that the module is called with."
+            )
+        return self.preparation(request(self.kind, image, text, video), self.device, self.dtype)
+
+    def forward(self, inputs: Inputs, **kwargs: Any) -> Any:
+        """Run the module once and return what it returns; `kwargs` are added to its arguments."""
+        with self.lock:
+            return self.module(**{**inputs.tensors, **kwargs})
+
+    def logits(self, output: Any) -> torch.Tensor:
+        """The answer in the module's output: scores [B, C], token logits [B, T, V], image-text logits, or features."""
+        return answer_of(output, self.name)
+
+
+def answer_of(output: Any, name: str = "The model") -> torch.Tensor:
+    """The tensor that holds the answer: the scores where there are any, else the features."""
+    if isinstance(output, torch.Tensor):
+        return output
+    for key in _ANSWERS:
+        value = getattr(output, key, None) if not isinstance(output, dict) else output.get(key)
+        if isinstance(value, torch.Tensor):
+            return value
+    if isinstance(output, (list, tuple)):
+        for value in output:
+            if isinstance(value, torch.Tensor):
+                return value
+    found = list(output) if isinstance(output, dict) else type(output).__name__
+    raise AdapterError(f"{name} returned no tensor of scores or features ({found}); one of {list(_ANSWERS)} was expected.")
