@@ -1,0 +1,57 @@
+"""What a family of models needs to be known by: one frozen record each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+QUESTION = "Is there a red circle?"
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to build one tiny random model with its own processor, and how to ask it about an image."""
+
+    name: str
+    """Model type of transformers (the key of its Auto mappings)."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Laid over the shrunken default configuration; dotted keys reach inside."""
+    tokens: Mapping[str, str] = field(default_factory=lambda: {"image_token": "<image>"})
+    """Special tokens by attribute name. `image_token` also becomes `image_token_id` of tokenizer and configuration."""
+    named: bool = True
+    """Whether the tokens are attributes of the tokenizer too; some processors want to add theirs themselves."""
+    ids: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the configuration that hold the number of a token (or a list of them), by the token's text."""
+    words: tuple[str, ...] = ()
+    """Further special tokens that have no attribute name."""
+    prompt: str = "{image}\n{text}"
+    """The text given to the processor; `{image}` stands for the family's image token, other names for other tokens."""
+    image: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the image processor (and of the video processor where it takes the same)."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the processor that joins images and text."""
+    call: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of each call of the processor."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Inputs of the model that no processor gives: nested lists of numbers, or the name of a token for its id."""
+    without: tuple[str, ...] = ()
+    """Outputs of the processor which the model does not take."""
+    architecture: str = ""
+    processor: str = ""
+    image_processor: str = ""
+    video_processor: str = ""
+    """Class names, where the Auto mappings give none or one that cannot be used here."""
+    generates: bool = True
+    kind: str = "lvlm"
+    """lvlm, tower or dual."""
+
+    @property
+    def question(self) -> str:
+        """The prompt of this family around the question that all families are asked."""
+        return self.fill(QUESTION)
+
+    def fill(self, text: str) -> str:
+        """The prompt of this family around `text`."""
+        names = {name.removesuffix("_token"): token for name, token in self.tokens.items()}
+        return self.prompt.format(text=text, **names)
