@@ -1,0 +1,275 @@
+"""What a tap keeps: rows of weights and whatever else was asked for, made in the layer and moved off it at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from model_adapters import attention
+from model_adapters.errors import AdapterError
+from model_adapters.events import Sdpa
+from model_adapters.fold import Fold, rows
+from model_adapters.site import Keep, Reduction, Site
+from model_adapters.where import RoleSource, chosen_rows
+
+Edited = Callable[[torch.Tensor, Any], torch.Tensor]
+_DTYPES = {"float32": torch.float32, "float16": torch.float16}
+_ON_DEVICE = 64 * 2**20
+"""Kept rows may wait on the accelerator up to this many bytes; they are moved together, one wait instead of many."""
+
+
+@dataclass
+class Record:
+    """What was kept of one site in one step. Tensors are [B, H, W * Q, ...]; `kept` are the row numbers (None: all)."""
+
+    weights: torch.Tensor | None = None
+    kept: torch.Tensor | None = None
+    windows: int = 1
+    queries: torch.Tensor | None = None
+    keys: torch.Tensor | None = None
+    values: torch.Tensor | None = None
+    heads: torch.Tensor | None = None
+    shape: tuple[int, int, int] = (0, 0, 0)
+    """Heads, query rows of all windows, keys per window."""
+    graph: tuple[torch.Tensor, torch.Tensor, Fold] | None = None
+    """Head outputs and values inside the autograd graph, when gradients were asked for."""
+
+
+@dataclass
+class Recorder:
+    """Keeps what `keep` and `want` name."""
+
+    keep: Keep
+    want: frozenset[str] = frozenset()
+    roles: RoleSource | None = None
+    towers: frozenset[str] | None = None
+    limit: int | None = None
+    records: dict[tuple[int, Site], Record] = field(default_factory=dict)
+    hiddens: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
+    bytes: int = 0
+    step: int = 0
+    _waiting: int = 0
+
+    def meets(self, site: Site, step: int) -> None:
+        """A site is met in this step."""
+        self.step = step
+        self.records[step, site] = Record()
+
+    def passes(self, site: Site, lead_and_queries: torch.Size, keys: int, batch: int) -> None:
+        """A site ran of which nothing is kept: only its shape is noted."""
+        rows_of_all = math.prod(lead_and_queries) // max(batch, 1) // max(site.heads, 1)
+        self.records[self.step, site].shape = (site.heads, rows_of_all, keys)
+
+    def takes(self, site: Site) -> bool:
+        """Whether anything of this site is kept."""
+        return self.keep.takes(site) and (self.towers is None or site.tower in self.towers)
+
+    def wants_products(self, site: Site) -> bool:
+        """Whether values or head outputs of this site are asked for."""
+        return self.takes(site) and bool(self.want & {"values", "heads", "gradients"})
+
+    def sdpa(self, site: Site, fold: Fold, call: Sdpa, output: torch.Tensor, edited: Edited | None) -> torch.Tensor:
+        """Keep what is asked for of a fused site; returns the output (a leaf of the graph where gradients begin)."""
+        record = self.records[self.step, site]
+        record.shape = (fold.heads, fold.windows * call.query.shape[-2], call.key.shape[-2])
+        record.windows = fold.windows
+        if not self.takes(site):
+            return output
+        with torch.no_grad():
+            self._weights(record, site, fold, call, edited)
+            if "queries" in self.want:
+                record.queries, record.keys = self._store(rows(fold.open(call.query))), self._store(_all_heads(call.key, fold))
+            if "values" in self.want:
+                record.values = self._store(_all_heads(call.value, fold))
+        return self.outputs(site, fold, call.value, output)
+
+    def softmax(self, site: Site, fold: Fold, weights: torch.Tensor) -> None:
+        """Keep rows of weights that the model made itself [*lead, Q, K]."""
+        record = self.records[self.step, site]
+        record.shape = (fold.heads, fold.windows * weights.shape[-2], weights.shape[-1])
+        record.windows = fold.windows
+        if not self.takes(site):
+            return
+        with torch.no_grad():
+            record.kept = self._rows(site, fold, weights.shape[-2], weights.device)
+            made = rows(fold.open(weights.detach()))
+            if record.kept is not None:
+                made = made[:, :, record.kept]
+            self._reserve(record)
+            record.weights = self._store(self._made(self._heads(made)), copy=True)
+
+    def outputs(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Keep head outputs [*lead, Q, D] and the graph around them."""
+        if not self.takes(site):
+            return output
+        record = self.records[self.step, site]
+        if "gradients" in self.want:
+            if not output.requires_grad:
+                output = output.detach().requires_grad_()
+            record.graph = (output, values.detach(), fold)
+        if "heads" in self.want:
+            record.heads = self._store(rows(fold.open(output.detach())), copy=True)
+        return output
+
+    def products(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+        """Keep values and head outputs of a site that calls softmax itself."""
+        if "values" in self.want and self.takes(site):
+            self.records[self.step, site].values = self._store(_all_heads(values.detach(), fold))
+        return self.outputs(site, fold, values, output)
+
+    def hidden(self, tower: str, layer: int, hidden: torch.Tensor | None, *, entry: bool) -> torch.Tensor | None:
+        """Keep the hidden states before a block (entry) or after the last one."""
+        key = (max(self.step, 0), tower, layer)
+        if hidden is None:
+            return None
+        if "gradients" in self.want:
+            if entry and not hidden.requires_grad:
+                hidden = hidden.detach().requires_grad_()
+            self.hiddens[key] = hidden
+        else:
+            self.hiddens[key] = self._store(hidden.detach(), copy=True)
+        return hidden
+
+    def step_ends(self) -> None:
+        """Move what was kept off the accelerator."""
+        for record in self.records.values():
+            for name in ("weights", "queries", "keys", "values", "heads"):
+                value = getattr(record, name)
+                if value is not None and value.device.type != "cpu":
+                    setattr(record, name, value.cpu())
+        if "gradients" not in self.want:
+            self.hiddens = {k: v.cpu() for k, v in self.hiddens.items()}
+        self._waiting = 0
+
+    # ---- rows of weights
+
+    def _weights(self, record: Record, site: Site, fold: Fold, call: Sdpa, edited: Edited | None) -> None:
+        queries = call.query.shape[-2]
+        record.kept = self._rows(site, fold, queries, call.query.device)
+        inside, after = _split(record.kept, fold.windows, queries)
+        if edited is None and isinstance(self.keep.heads, tuple) and call.query.dim() == 4 and not fold.heads_first:
+            index = torch.tensor([_head(h, site) for h in self.keep.heads], device=call.query.device)
+            call, fold = attention.select_heads(call, index), replace(fold, lead=(fold.lead[0], len(index)), heads=len(index))
+            choose: Callable[[torch.Tensor], torch.Tensor] = _same
+        else:
+            choose = self._heads
+        self._reserve(record)
+        parts = []
+        for chunk in _row_chunks(call, inside, queries):
+            made = attention.weights(call, chunk) if edited is None else edited(attention.scores(call, chunk), chunk)
+            parts.append(self._partial(choose(rows(fold.open(made)))))
+        result = self._merged(parts, queries if inside is None else len(inside), fold.windows)
+        record.weights = self._store(result if after is None else result[:, :, after])
+
+    def _rows(self, site: Site, fold: Fold, queries: int, device: torch.device) -> torch.Tensor | None:
+        if self.keep.queries == "all":
+            return None
+        chosen = chosen_rows(self.keep.queries, site, "queries", fold.windows, queries, self.roles, device)
+        if chosen.shape[0] > 1 and not bool((chosen == chosen[:1]).all()):
+            counts = chosen.flatten(1).sum(1)
+            if int(counts.min()) != int(counts.max()):
+                raise AdapterError(
+                    f"queries={self.keep.queries!r} means {counts.tolist()} rows in the items of this batch; give them one at a time, "
+                    "or name rows that all items share."
+                )
+            raise AdapterError(f"queries={self.keep.queries!r} means other rows in each item of this batch; give them one at a time.")
+        return torch.nonzero(chosen[0].flatten()).flatten()
+
+    def _heads(self, made: torch.Tensor) -> torch.Tensor:
+        if self.keep.heads == "all":
+            return made
+        if self.keep.heads == "mean":
+            return made.mean(1, keepdim=True)
+        bad = [h for h in self.keep.heads if not -made.shape[1] <= h < made.shape[1]]
+        if bad:
+            raise ValueError(f"heads {bad} were asked for, but a site here has heads 0 to {made.shape[1] - 1}.")
+        return made[:, list(self.keep.heads)]
+
+    def _partial(self, made: torch.Tensor) -> torch.Tensor:
+        reduction = self.keep.reduction
+        if reduction is None:
+            return made.to(_DTYPES[self.keep.dtype])
+        count = made.shape[2]
+        part = reduction.function(made)
+        return part * count if reduction.merge == "mean" else part
+
+    def _made(self, made: torch.Tensor) -> torch.Tensor:
+        return self._merged([self._partial(made)], made.shape[2], 1)
+
+    def _merged(self, parts: list[torch.Tensor], count: int, windows: int) -> torch.Tensor:
+        reduction = self.keep.reduction
+        if reduction is None or reduction.merge == "cat":
+            whole = parts[0] if len(parts) == 1 else _joined(parts, windows)
+        else:
+            whole = torch.stack(parts).sum(0)
+            whole = whole / (count * windows) if reduction.merge == "mean" else whole
+        return whole.to(_DTYPES[self.keep.dtype])
+
+    def _reserve(self, record: Record) -> None:
+        """Refuse before the rows are made, when they would not fit."""
+        if self.limit is None or self.keep.reduction is not None:
+            return
+        kept = record.shape[1] if record.kept is None else len(record.kept)
+        heads = 1 if self.keep.heads == "mean" else record.shape[0] if self.keep.heads == "all" else len(self.keep.heads)
+        needed = self.bytes + kept * heads * record.shape[2] * (4 if self.keep.dtype == "float32" else 2)
+        if needed > self.limit:
+            raise AdapterError(
+                f"The rows asked for need more than the {self.limit / 2**20:,.0f} MB that may be used. Fewer of them fit: "
+                "queries='class' or 'last', heads='mean', dtype='float16', a `reduce`, or fewer sites."
+            )
+
+    def _store(self, tensor: torch.Tensor, *, copy: bool = False) -> torch.Tensor:
+        """Own the tensor, and move it off the accelerator when enough has gathered there."""
+        self.bytes += tensor.numel() * tensor.element_size()
+        if tensor.device.type == "cpu":
+            return tensor.clone() if copy or tensor._base is not None else tensor
+        self._waiting += tensor.numel() * tensor.element_size()
+        if self._waiting > _ON_DEVICE:
+            return tensor.cpu()
+        return tensor.clone() if copy or tensor._base is not None else tensor
+
+
+def _same(made: torch.Tensor) -> torch.Tensor:
+    return made
+
+
+def _head(head: int, site: Site) -> int:
+    if not -site.heads <= head < site.heads:
+        raise ValueError(f"head {head} of {site.name} was asked for, but it has heads 0 to {site.heads - 1}.")
+    return head % site.heads
+
+
+def _split(kept: torch.Tensor | None, windows: int, queries: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Row numbers over all windows as (rows inside every window, rows to pick afterwards)."""
+    if kept is None:
+        return None, None
+    if windows == 1:
+        return kept, None
+    inside = torch.unique(kept % queries)
+    grid = (torch.arange(windows, device=kept.device)[:, None] * queries + inside).flatten()
+    after = torch.searchsorted(grid, kept)
+    return inside, None if len(after) == len(grid) else after
+
+
+def _row_chunks(call: Sdpa, inside: torch.Tensor | None, queries: int) -> Iterator[Any]:
+    for chunk in attention.chunks(call, queries if inside is None else len(inside)):
+        yield chunk if inside is None else inside[chunk]
+
+
+def _joined(parts: list[torch.Tensor], windows: int) -> torch.Tensor:
+    """Chunks [B, H, W * q, ...] -> [B, H, W * Q, ...]: windows stay in the outer order."""
+    if windows == 1:
+        return torch.cat(parts, 2)
+    opened = [p.unflatten(2, (windows, -1)) for p in parts]
+    return torch.cat(opened, 3).flatten(2, 3)
+
+
+def _all_heads(tensor: torch.Tensor, fold: Fold) -> torch.Tensor:
+    """Keys or values [*lead, K, D] with one entry per query head [B, H, W * K, D]."""
+    if tensor.dim() == 4 and len(fold.lead) == 2 and tensor.shape[1] != fold.lead[1]:
+        tensor = tensor.repeat_interleave(fold.lead[1] // tensor.shape[1], 1)
+    return rows(fold.open(tensor))

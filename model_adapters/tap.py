@@ -1,0 +1,323 @@
+"""The tap: one function mode that meets every way of computing attention, and treats them as scores -> weights.
+
+It captures and it changes; both are the same event. What is not asked for stays on the model's own kernel: the output
+of a site without edits always comes from the model's own call, and kept rows are computed beside it, so looking never
+changes the answer. The tap is thread-local by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from model_adapters import attention
+from model_adapters.edits import DropTokens, Edit, MergeTokens, SetHidden, Skip, check_edits
+from model_adapters.errors import AdapterError
+from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments
+from model_adapters.fold import Fold, declared_heads, fold_of, head_count
+from model_adapters.hidden import Found, find_hidden, find_output, with_output
+from model_adapters.labels import Label, Labels
+from model_adapters.products import Products
+from model_adapters.recorder import Recorder
+from model_adapters.residual import ADDITIONS, Stream
+from model_adapters.site import Keep, Kind, Site
+from model_adapters.trail import Observer, follow
+from model_adapters.where import RoleSource, Scope
+
+
+class AttentionTap(TorchFunctionMode, Observer):
+    """Captures and edits attention while it is entered: `with AttentionTap(module) as tap: module(x)`."""
+
+    def __init__(
+        self,
+        root: nn.Module,
+        *,
+        keep: Keep | None = None,
+        edits: Iterable[Edit] = (),
+        want: Iterable[str] = (),
+        batch: int = 1,
+        labels: Labels | None = None,
+        roles: RoleSource | None = None,
+        towers: frozenset[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        """Prepare a tap.
+
+        Args:
+            root: the model.
+            keep: which rows to keep; everything by default.
+            edits: what to change.
+            want: more to keep: "hidden", "values", "queries", "heads", "gradients".
+            batch: how many inputs the model is given at once.
+            labels: the model's towers and layers (read from the module's names by default).
+            roles: where the roles of rows come from, for selections by role.
+            towers: the towers to keep rows of (all by default).
+            limit: bytes that may be kept before the run is refused.
+        """
+        TorchFunctionMode.__init__(self)
+        Observer.__init__(self, root)
+        self.batch = batch
+        self.labels = labels or Labels(root)
+        self.edits = check_edits(edits)
+        self.roles = roles
+        self.step = -1
+        self.want = frozenset(want)
+        self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
+        self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("hidden", "scores", "weights", "output", "residual")}
+        self._calls: dict[str, int] = {}
+        self._label: dict[str, Label] = {}
+        self._streams: list[Stream] = []
+        self._products = Products()
+        self._open = ExitStack()
+        self._inputs: dict[str, torch.Tensor] = {}
+        self._first_block = ""
+
+    def __enter__(self) -> AttentionTap:
+        self._open.enter_context(follow(self))
+        TorchFunctionMode.__enter__(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        TorchFunctionMode.__exit__(self, *error)
+        self._open.close()
+        self._streams.clear()
+
+    # ---- what the modules tell
+
+    def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """A module starts: a new step at the root (or where a decoder starts over), a residual stream at a block."""
+        if not name or self._starts_over(name):
+            self.step += 1
+            self._calls.clear()
+        if name not in self.labels.blocks:
+            return None
+        found = find_hidden(args, kwargs)
+        if found is None:
+            return None
+        return self._block_starts(self._labelled(name), found, args, kwargs)
+
+    def left(self, name: str, module: nn.Module, output: Any) -> Any:
+        """A module ends."""
+        if not name:
+            self._products.finish()
+            self.recorder.step_ends()
+            return None
+        if name not in self.labels.blocks:
+            return None
+        return self._block_ends(self._labelled(name), output)
+
+    def _starts_over(self, name: str) -> bool:
+        """A decoder that is driven without its root (some models generate so) begins a pass at its first block."""
+        if self.stack[0][0] == "" or name not in self.labels.blocks or self._labelled(name).tower != "decoder":
+            return False
+        self._first_block = self._first_block or name
+        return name == self._first_block
+
+    def _block_starts(self, label: Label, found: Found, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        hidden = changed = found.tensor
+        for edit in self._by_stage["hidden"]:
+            if edit.where.block(label.tower, label.layer, self.step):
+                changed = self._edit_hidden(edit, label, changed)
+        if "hidden" in self.want:
+            changed = self.recorder.hidden(label.tower, label.layer, changed, entry=True)
+        here = tuple(e for e in self._by_stage["residual"] if e.where.block(label.tower, label.layer, self.step))
+        self._inputs[label.block] = changed
+        branch_edits = tuple(e for e in here if not (isinstance(e, Skip) and e.part == "both"))
+        if branch_edits:
+            self._streams.append(Stream(label.block, branch_edits, self._token_mask(label), changed))
+        return found.put(args, kwargs, changed) if changed is not hidden else None
+
+    def _block_ends(self, label: Label, output: Any) -> Any:
+        if self._streams and self._streams[-1].name == label.block:
+            stream = self._streams.pop()
+            stream.finish(find_output(output))
+        result = output
+        entry = self._inputs.pop(label.block, None)
+        for edit in self._by_stage["residual"]:
+            if isinstance(edit, Skip) and edit.part == "both" and edit.where.block(label.tower, label.layer, self.step):
+                result = _skip_block(result, entry, label)
+        if "hidden" in self.want:
+            self.recorder.hidden(label.tower, label.layer + 1, find_output(result), entry=False)
+        return None if result is output else result
+
+    def _edit_hidden(self, edit: SetHidden, label: Label, hidden: torch.Tensor) -> torch.Tensor:
+        site = Site(label.block, 0, label.tower, label.layer)
+        scope = self._scope(site, 1, hidden.shape[-2], 0, slice(None), hidden.device)
+        return edit(hidden, scope)
+
+    def _token_mask(self, label: Label) -> Callable[[DropTokens | MergeTokens, int], torch.Tensor | None]:
+        site = Site(label.block, 0, label.tower, label.layer)
+
+        def mask(edit: DropTokens | MergeTokens, count: int) -> torch.Tensor | None:
+            chosen = self._scope(site, 1, count, 0, slice(None), torch.device("cpu")).tokens(edit.where.queries, "queries")
+            return None if chosen is None else chosen[:, 0].to(self._inputs[label.block].device)
+
+        return mask
+
+    # ---- what the functions tell
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func is SDPA:
+            return self._sdpa(func, args, kwargs)
+        if func in SOFTMAX:
+            return self._softmax(func, args, kwargs)
+        if func is MHA:
+            return self._mha(func, args, kwargs)
+        if self._products.waiting:
+            return self._products.meet(func, args, kwargs)
+        if self._streams and func in ADDITIONS:
+            result = self._streams[-1].add(func, args, kwargs, self.here)
+            if result is not None:
+                return result
+        return func(*args, **kwargs)
+
+    def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
+        raw = sdpa_arguments(args, kwargs)
+        modules = [m for _, m in self.stack]
+        heads = declared_heads(modules)
+        call = attention.unpacked(raw, modules, heads)
+        if call.query.dim() < 3:
+            return func(*args, **kwargs)
+        site = self._next_site("sdpa", head_count(tuple(call.query.shape[:-2]), heads))
+        stages = self._stages(site)
+        if not self.recorder.takes(site) and not any(stages.values()):
+            self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch)
+            return func(*args, **kwargs)
+        fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads)
+        if stages["scores"] or stages["weights"]:
+            self._refuse_dropout(call)
+            output = attention.explicit(call, lambda s, rows: self._edited(s, rows, stages, site, fold, call))
+        else:
+            output = func(*args, **kwargs).reshape(*call.query.shape[:-1], call.value.shape[-1])
+        output = self._after(output, stages, site, fold, call.query.shape[-2], call.key.shape[-2])
+        output = self.recorder.sdpa(site, fold, call, output, self._edited_rows(stages, site, fold, call))
+        return output.reshape(*raw.query.shape[:-1], raw.value.shape[-1])
+
+    def _softmax(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
+        event = attention_softmax(func, args, kwargs, self.stack[-1] if self.stack else None)
+        if event is None:
+            return func(*args, **kwargs)
+        flipped = event.dim == -2
+        shape = event.scores.shape if not flipped else event.scores.transpose(-1, -2).shape
+        heads = declared_heads([m for _, m in self.stack])
+        site = self._next_site("factorised" if flipped else "softmax", head_count(tuple(shape[:-2]), heads))
+        stages = self._stages(site)
+        if not self.recorder.takes(site) and not any(stages.values()):
+            self.recorder.passes(site, shape[:-1], shape[-1], self.batch)
+            return func(*args, **kwargs)
+        fold = fold_of(tuple(shape[:-2]), self.batch, heads)
+        if not stages["scores"] and not stages["weights"]:
+            made = func(*args, **kwargs)
+        elif flipped:
+            raise AdapterError(f"{site.name} spreads features over tokens: it has no token-to-token weights to edit.")
+        else:
+            made = self._edited(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(_softmax_dtype(event.scores, args, kwargs))
+        kept = made.transpose(-1, -2) if flipped else made
+        self.recorder.softmax(site, fold, kept)
+        if stages["output"] or self.recorder.wants_products(site):
+            q, k = shape[-2:]
+
+            def done(values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+                edited = self._after(output, stages, site, fold, q, k).reshape(output.shape)
+                return self.recorder.products(site, fold, values, edited).reshape(output.shape)
+
+            self._products.wait(made, site, done, must=bool(stages["output"]))
+        return made
+
+    def _mha(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        given = mha_arguments(args, kwargs)
+        site = self._next_site("mha", given["num_heads"])
+        if any(self._stages(site).values()):
+            raise AdapterError(
+                f"{site.name} is torch's own MultiheadAttention, whose inside cannot be reached: it can be captured but not "
+                "edited. Edits on other layers, or Skip on its block, work."
+            )
+        result = func(*args, **kwargs)
+        if self.recorder.takes(site):
+            with torch.no_grad():
+                _, weights = func(**{**given, "need_weights": True, "average_attn_weights": False})
+            weights = weights if weights.dim() == 4 else weights[None]
+            self.recorder.softmax(site, fold_of(tuple(weights.shape[:2]), self.batch, given["num_heads"]), weights)
+        return result
+
+    # ---- the parts of an event
+
+    def _next_site(self, kind: Kind, heads: int) -> Site:
+        name = self.here
+        call = self._calls.get(name, 0)
+        self._calls[name] = call + 1
+        label = self._labelled(name)
+        site = Site(name, call, label.tower, label.layer, kind, heads)
+        self.recorder.meets(site, max(self.step, 0))
+        if self._streams and self._streams[-1].name == label.block:
+            self._streams[-1].attended = True
+        return site
+
+    def _labelled(self, name: str) -> Label:
+        if name not in self._label:
+            self._label[name] = self.labels[name]
+        return self._label[name]
+
+    def _stages(self, site: Site) -> dict[str, list]:
+        if not self.edits:
+            return _NO_STAGES
+        return {s: [e for e in self._by_stage[s] if e.where.site(site, self.step)] for s in ("scores", "weights", "output")}
+
+    def _scope(self, site: Site, windows: int, queries: int, keys: int, chunk: slice, device: torch.device) -> Scope:
+        return Scope(site, self.step, self.batch, windows, queries, keys, chunk, device, self.roles)
+
+    def _edited(
+        self, scored: torch.Tensor, rows: Any, stages: dict[str, list], site: Site, fold: Fold, call: Sdpa | None
+    ) -> torch.Tensor:
+        queries = scored.shape[-2] if call is None else call.query.shape[-2]
+        scope = self._scope(site, fold.windows, queries, scored.shape[-1], rows, scored.device)
+        opened = fold.open(scored)
+        for edit in stages["scores"]:
+            opened = edit(opened, scope)
+        weights = attention.softmax_rows(opened.float() if opened.requires_grad else opened.float().clone())
+        for edit in stages["weights"]:
+            weights = edit(weights, scope)
+        return fold.close(weights)
+
+    def _edited_rows(self, stages: dict[str, list], site: Site, fold: Fold, call: Sdpa) -> Callable | None:
+        if not stages["scores"] and not stages["weights"]:
+            return None
+        return lambda scored, rows: self._edited(scored, rows, stages, site, fold, call)
+
+    def _after(self, output: torch.Tensor, stages: dict[str, list], site: Site, fold: Fold, q: int, k: int) -> torch.Tensor:
+        if not stages["output"]:
+            return output
+        opened = fold.open(output)
+        scope = self._scope(site, fold.windows, q, k, slice(0, q), output.device)
+        for edit in stages["output"]:
+            opened = edit(opened, scope)
+        return fold.close(opened)
+
+    def _refuse_dropout(self, call: Sdpa) -> None:
+        if call.dropout > 0:
+            raise AdapterError("The model drops attention at random (training mode); edits need model.eval().")
+
+
+_NO_STAGES: dict[str, list] = {"scores": [], "weights": [], "output": []}
+
+
+def _softmax_dtype(scores: torch.Tensor, args: tuple, kwargs: dict) -> torch.dtype:
+    """The precision that the model's own softmax would have returned."""
+    asked = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
+    return asked[0] if asked else scores.dtype
+
+
+def _skip_block(output: Any, entry: torch.Tensor | None, label: Label) -> Any:
+    hidden = find_output(output)
+    if entry is None or hidden is None or hidden.shape != entry.shape:
+        raise AdapterError(
+            f"Block {label.block} changes the shape of its tokens ({None if entry is None else tuple(entry.shape)} -> "
+            f"{None if hidden is None else tuple(hidden.shape)}), so it cannot be left out; its attention or its MLP can."
+        )
+    return with_output(output, entry, label.block)

@@ -1,0 +1,97 @@
+"""Which module is running now.
+
+Hooks are installed once per model and stay inert. While an observer follows the model in this thread (a context
+variable, so another user's call on the same model is never seen), they tell it which module is entered and left.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from torch import nn
+
+_observers: ContextVar[tuple[Observer, ...]] = ContextVar("headlight_observers", default=())
+_hooked: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+
+_PLAIN = (
+    nn.Linear, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm,
+    nn.modules.conv._ConvNd, nn.modules.dropout._DropoutNd, nn.Identity, nn.Softmax, nn.ReLU, nn.GELU, nn.SiLU,
+    nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten,
+)  # fmt: skip
+
+
+class Observer:
+    """What follows a model: the names of the modules being run, innermost last, and two events to override."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self.root = root
+        self.stack: list[tuple[str, nn.Module]] = []
+
+    def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """Called before a module runs; may return other arguments."""
+
+    def left(self, name: str, module: nn.Module, output: Any) -> Any:
+        """Called after a module ran; may return another output."""
+
+    @property
+    def here(self) -> str:
+        """The dotted name of the innermost module running; empty at the root."""
+        return self.stack[-1][0] if self.stack else ""
+
+
+@contextmanager
+def follow(observer: Observer) -> Iterator[Observer]:
+    """Let the observer see every module of its root that runs in this thread."""
+    install(observer.root)
+    observer.stack.clear()
+    token = _observers.set((*_observers.get(), observer))
+    try:
+        yield observer
+    finally:
+        _observers.reset(token)
+        observer.stack.clear()
+
+
+def install(root: nn.Module) -> None:
+    """Put the inert hooks on a model; doing it twice changes nothing."""
+    if root in _hooked:
+        return
+    _hooked.add(root)
+    owner = weakref.ref(root)
+    for name, module in root.named_modules():
+        if not isinstance(module, _PLAIN):
+            _hook(owner, name, module)
+
+
+def _hook(owner: weakref.ref[nn.Module], name: str, module: nn.Module) -> None:
+    def enter(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        observers = _observers.get()
+        if not observers:
+            return None
+        changed = None
+        for observer in observers:
+            if observer.root is owner():
+                observer.stack.append((name, module))
+                changed = observer.entered(name, module, *(changed or (args, kwargs))) or changed
+        return changed
+
+    def leave(module: nn.Module, args: tuple, kwargs: dict, output: Any) -> Any:
+        observers = _observers.get()
+        if not observers:
+            return None
+        changed = None
+        for observer in reversed(observers):
+            if observer.root is owner():
+                seen = output if changed is None else changed
+                again = observer.left(name, module, seen)
+                changed = changed if again is None else again
+                while observer.stack and observer.stack.pop()[1] is not module:
+                    pass  # a module that raised inside the model and was caught there left its name behind
+        return changed
+
+    module.register_forward_pre_hook(enter, prepend=True, with_kwargs=True)
+    module.register_forward_hook(leave, prepend=True, with_kwargs=True)
