@@ -1,0 +1,220 @@
+"""The places of all attention rows of a tower, measured by dyeing pixels: no block, grid or token layout is known.
+
+One pass with everything dyed lists the sites; stripes of dye along each axis then give every row a code, and the code an
+interval. Where boxes come out overlapping or gappy, exact thresholds are used instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from model_adapters.errors import AdapterError
+from model_adapters.geometry.canvas import EVERYTHING, NOTHING, Canvas, Stain, image_canvas
+from model_adapters.geometry.codes import Decoded, decode, stripes, thresholds
+from model_adapters.geometry.dye import Dye
+from model_adapters.geometry.marks import enliven
+from model_adapters.geometry.places import Places, SitePlaces, classified, merged
+from model_adapters.geometry.records import Key, Seen, joined
+
+Run = Callable[[torch.Tensor], object]
+_PIXELS_PER_PASS = 24 * 224 * 224
+_CELLS = 128
+"""Cells per axis, at most."""
+
+
+def pixel_places(
+    root: nn.Module, run: Run, size: tuple[int, int], *, channels: int = 3, frames: int | None = None,
+) -> dict[Key, SitePlaces]:  # fmt: skip
+    """Where the queries, keys and values of every attention site lie on the processed image.
+
+    Args:
+        root: the module whose dotted names tell the sites.
+        run: runs the tower on pixels [N, C, H, W] ([N, T, C, H, W] with `frames`), for any N.
+        size: (height, width) of the processed image.
+        channels: colour channels.
+        frames: how many frames a video tower takes.
+
+    Returns:
+        Per site (module name, call number in one forward pass) the places of its rows, in pixels of the processed image.
+    """
+    parameter = next((p for p in root.parameters() if p.is_floating_point()), torch.empty(0))
+    canvas = image_canvas(size, channels=channels, frames=frames, device=parameter.device, dtype=parameter.dtype)
+    return canvas_places(root, run, canvas)
+
+
+def canvas_places(root: nn.Module, run: Run, canvas: Canvas) -> dict[Key, SitePlaces]:
+    """The same for any canvas: packed patches, several tiles, frames."""
+    with evaluating(root):
+        try:
+            return Sweep(root, run, canvas).places()
+        except AdapterError:
+            if not canvas.stacks:
+                raise
+            return Sweep(root, run, replace(canvas, stacks=False)).places()
+
+
+@contextmanager
+def evaluating(root: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, and every module's own mode again afterwards."""
+    training = [module for module in root.modules() if module.training]
+    root.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@dataclass
+class Sweep:
+    """One measurement of a tower."""
+
+    root: nn.Module
+    run: Run
+    canvas: Canvas
+    inherit: bool = False
+    padded: bool = False
+
+    def places(self) -> dict[Key, SitePlaces]:
+        """Scout, choose the unit of the dye, dye in stripes, and again with thresholds where boxes are irregular."""
+        sites = self._scout()
+        if not any(seen.reached for seen in sites.values()):
+            raise AdapterError(f"No attention of {type(self.root).__name__} depends on the image it was given.")
+        unit = self._unit(sites)
+        padding = self._padding()
+        found = self._measured(unit, padding, stripes)
+        while unit > self._lowest and any(_merges(place) for place in found.values()):
+            unit = max(self._lowest, unit // 2)
+            found = self._measured(unit, padding, stripes)
+        irregular = [key for key, place in found.items() if any(side.quality == "box" for side in place.sides)]
+        if irregular:
+            finest = max(self._lowest, math.ceil(max(self.canvas.size("y"), self.canvas.size("x")) / 64))
+            exact = self._measured(min(unit, finest), padding, thresholds)
+            found |= {key: exact[key] for key in irregular if key in exact}
+        return found
+
+    # ---- passes
+
+    def look(self, stains: Sequence[Stain], *, pad: bool = False, look: bool = False) -> dict[Key, Seen]:
+        """What the rows of every site show of these dyes."""
+        area = self.canvas.size("y") * self.canvas.size("x") * self.canvas.size("z")
+        many = max(2, min(24, _PIXELS_PER_PASS // area)) if self.canvas.stacks else 1
+        parts = []
+        for start in range(0, len(stains), many):
+            some = stains[start : start + many]
+            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look) as dye:
+                self.run(enliven(self.canvas.painted(some)))
+            self.padded |= dye.padded
+            parts.append(dye.seen.sites)
+        return joined(parts)
+
+    def _scout(self) -> dict[Key, Seen]:
+        """All dyed, nothing dyed, half dyed; decides whether muted attention must hand its dye on."""
+        half = Stain("y", np.arange(self.canvas.size("y")) < self.canvas.size("y") // 2)
+        plain = self.look([EVERYTHING, NOTHING, half], look=True)
+        for (name, _), seen in plain.items():
+            if seen.take(np.array([1])).reached:
+                raise AdapterError(
+                    f"At {name} a clean image shows dye: its rows mix the images of a batch, or it makes NaN by itself."
+                )
+        self.inherit = True
+        heir = self.look([EVERYTHING])
+        only = np.array([0])
+        self.inherit = any(seen.reached > plain[key].take(only).reached for key, seen in heir.items() if key in plain)
+        if not self.inherit:
+            return plain
+        again = self.look([EVERYTHING, NOTHING, half], look=True)
+        return again
+
+    def _padding(self) -> dict[Key, Seen]:
+        if not self.padded:
+            return {}
+        return {key: seen.take(np.array([1])) for key, seen in self.look([EVERYTHING, NOTHING], pad=True).items()}
+
+    # ---- units
+
+    @property
+    def _lowest(self) -> int:
+        longest = max(self.canvas.size("y"), self.canvas.size("x"))
+        return max(4 if longest >= 128 else 1, math.ceil(longest / _CELLS))
+
+    def _unit(self, sites: dict[Key, Seen]) -> int:
+        height, width = self.canvas.size("y"), self.canvas.size("x")
+        finest = 1
+        for seen in sites.values():
+            if not seen.mixed:
+                sides = (seen.queries, seen.keys, seen.values)
+                finest = max([finest, *(int(side[0].sum()) for side in sides if side is not None)])
+        share = math.sqrt(height * width * self.canvas.size("z") / finest) + 1e-6
+        fitting = [d for d in range(1, int(share) + 1) if math.gcd(height, width) % d == 0]
+        best = max(fitting, default=1)
+        return max(self._lowest, best if best > share * 0.6 else int(share), 1)
+
+    # ---- dyes and decoding
+
+    def _measured(
+        self, unit: int, padding: dict[Key, Seen], dyes: Callable[[int], np.ndarray]
+    ) -> dict[Key, SitePlaces]:
+        axes = {name: self.canvas.size(name) for name in "yxz" if self.canvas.axis(name)}
+        units = {name: 1 if name == "z" else unit for name in axes}
+        tables = {n: (stripes if n == "z" else dyes)(math.ceil(size / units[n])) for n, size in axes.items()}
+        stains = [Stain(name, cells, units[name]) for name, table in tables.items() for cells in table]
+        sites = self.look(stains, look=not self.canvas.stacks)
+        sizes = {name: self.canvas.size(name) for name in "yxz"}
+        return {key: _site(seen, padding.get(key), tables, units, sizes) for key, seen in sites.items()}
+
+
+def _merges(place: SitePlaces) -> bool:
+    windows = (place.windows, place.windows if len(place.keys) % place.windows == 0 else 1)
+    return merged(place.queries, windows[0]) or merged(place.keys, windows[1]) or merged(place.values, windows[1])
+
+
+def _site(seen: Seen, padding: Seen | None, tables: dict, units: dict[str, int], sizes: dict[str, int]) -> SitePlaces:
+    def side(name: str, rows: int) -> Places:
+        hits = getattr(seen, name)
+        if hits is None:
+            return Places.nowhere(rows, "These rows were not met as a product of attention weights.")
+        pads = getattr(padding, name)[0] if padding is not None and getattr(padding, name) is not None else None
+        return _side(hits, pads, tables, units, sizes)
+
+    queries, keys = side("queries", seen.windows * seen.shape[0]), side("keys", seen.windows * seen.shape[1])
+    values = side("values", seen.windows * seen.shape[1])
+    windows = seen.windows
+    if seen.keys is None:
+        keys = values
+    if _element_wise(seen):
+        windows *= seen.shape[0]
+        keys = values = replace(side("elements", 0), reason=_ELEMENT)
+        queries = Places.nowhere(windows, _ELEMENT)
+        queries = replace(queries, quality="element")
+    channels = seen.mixed and queries.quality == "none"
+    return SitePlaces(queries, keys, values, windows, seen.kind, channels)
+
+
+_ELEMENT = "Each weight belongs to one token by itself; there are no query rows. Keys are the tokens of each weight."
+
+
+def _element_wise(seen: Seen) -> bool:
+    if seen.elements is None or seen.shape[1] < 2:
+        return False
+    by_row = seen.elements.reshape(len(seen.elements), -1, seen.shape[1])
+    return bool((by_row.any(-1) != by_row.all(-1)).any())
+
+
+def _side(hits: np.ndarray, pads: np.ndarray | None, tables: dict, units: dict[str, int], sizes: dict[str, int]) -> Places:
+    rows, first = hits.shape[1], 0
+    spans = {name: np.tile([0, sizes[name]], (rows, 1)) for name in "yxz"}
+    reached = np.ones(rows, bool)
+    for name, table in tables.items():
+        decoded: Decoded = decode(hits[first : first + len(table)], table)
+        spans[name] = np.stack([decoded.start, decoded.stop], 1) * units[name]
+        reached &= decoded.start >= 0
+        first += len(table)
+    return classified(spans, reached, sizes, np.zeros(rows, bool) if pads is None else pads)

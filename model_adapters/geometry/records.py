@@ -1,0 +1,86 @@
+"""What passes of a dye saw at the attention sites: which rows of queries, keys and values were reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from model_adapters.fold import fold_of
+
+Key = tuple[str, int]
+"""A site: the name of the module that ran it, and its call number in one forward pass."""
+
+
+@dataclass
+class Seen:
+    """The dyed rows of one site, one line per dye, rows window by window."""
+
+    kind: str = "sdpa"
+    windows: int = 1
+    queries: np.ndarray | None = None
+    """[dyes, windows * Q] bool."""
+    keys: np.ndarray | None = None
+    """[dyes, windows * K] bool."""
+    values: np.ndarray | None = None
+    """[dyes, windows * K] bool."""
+    elements: np.ndarray | None = None
+    """[dyes, windows * Q * K] bool: for weights that are no product of queries and keys."""
+    mixed: bool = False
+    """Rows are dyed only in a part of their features: they are channels, not tokens."""
+    shape: tuple[int, int] = (0, 0)
+    """Query rows and key rows per window."""
+
+    def joined(self, other: Seen) -> Seen:
+        """The dyes of both."""
+        both = {
+            name: None if (a := getattr(self, name)) is None or (b := getattr(other, name)) is None else np.concatenate([a, b])
+            for name in ("queries", "keys", "values", "elements")
+        }
+        return Seen(self.kind, self.windows, mixed=self.mixed or other.mixed, shape=self.shape, **both)
+
+    def take(self, dyes: np.ndarray) -> Seen:
+        """Only these dyes."""
+        some = {
+            name: None if (a := getattr(self, name)) is None else a[dyes] for name in ("queries", "keys", "values", "elements")
+        }
+        return Seen(self.kind, self.windows, mixed=self.mixed, shape=self.shape, **some)
+
+    @property
+    def reached(self) -> int:
+        """How many rows were dyed in all."""
+        return sum(int(a.sum()) for a in (self.queries, self.keys, self.values) if a is not None)
+
+
+@dataclass
+class Sightings:
+    """All sites of one pass, in the order of execution."""
+
+    batch: int
+    sites: dict[Key, Seen] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+
+    def meet(self, name: str, kind: str) -> Key:
+        """A new attention event in this module."""
+        key = (name, self.calls.get(name, 0))
+        self.calls[name] = key[1] + 1
+        self.sites[key] = Seen(kind)
+        return key
+
+    def put(self, key: Key, field_name: str, raw: torch.Tensor, heads: int | None) -> None:
+        """Note the dyed rows [*lead, N] of one side of a site."""
+        seen = self.sites[key]
+        fold = fold_of(tuple(raw.shape[:-1]), self.batch, heads)
+        opened = fold.open(raw.unsqueeze(-1))[..., 0]
+        if field_name in ("queries", "elements"):
+            seen.windows = fold.windows
+        setattr(seen, field_name, opened.any(2).flatten(1).cpu().numpy())
+
+
+def joined(parts: list[dict[Key, Seen]]) -> dict[Key, Seen]:
+    """The dyes of several passes, for the sites that all of them met."""
+    result = parts[0]
+    for part in parts[1:]:
+        result = {key: seen.joined(part[key]) for key, seen in result.items() if key in part}
+    return result
