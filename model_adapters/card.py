@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,3 +32,11 @@ class Card:
     def with_notes(self, *notes: str) -> Card:
         """The same card with more notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+    def with_record(self, record: Mapping[str, Any]) -> Card:
+        """The same card with what a `card.json` says; what has no field of its own becomes a note."""
+        known = {field.name for field in fields(self)}
+        taken = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known and k != "notes"}
+        notes = record.get("notes", ())
+        more = [f"{key}: {value}" for key, value in record.items() if key not in known]
+        return replace(self, **taken).with_notes(*([notes] if isinstance(notes, str) else notes), *more)
