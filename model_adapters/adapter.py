@@ -1,4 +1,4 @@
-"""LoRA adapters: a folder as peft saves it, merged into the weights so that base and tuned model have the same sites."""
+"""LoRA adapters: a folder as peft saves it, merged into the weights so that base and tuned model share their sites."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def base_of(folder: Path) -> str | None:
         return None
     name = str(read_json(folder / CONFIG).get("base_model_name_or_path") or "")
     if not name:
-        raise AdapterError(f"{folder} is an adapter and does not say of which model. Load that model with adapter={str(folder)!r}.")
+        raise AdapterError(
+            f"{folder} is an adapter and does not say of which model. Load that model with adapter={str(folder)!r}."
+        )
     if name.startswith(_SOURCES):
         return name
     return f"path:{name}" if Path(name).is_dir() else f"hf:{name}"
@@ -32,7 +34,9 @@ def merged(module: nn.Module, folder: Path) -> nn.Module:
     from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
-        raise AdapterError(f"{folder} is no LoRA adapter: {CONFIG} and {WEIGHTS} were expected, as peft's save_pretrained writes.")
+        raise AdapterError(
+            f"{folder} is no LoRA adapter: {CONFIG} and {WEIGHTS} were expected, as peft's save_pretrained writes."
+        )
     given = _tensors_of(folder)
     try:
         config: Any = PeftConfig.from_pretrained(str(folder))
@@ -47,7 +51,8 @@ def merged(module: nn.Module, folder: Path) -> nn.Module:
     except AdapterError:
         raise
     except (ValueError, RuntimeError, KeyError, TypeError, OSError) as error:
-        raise AdapterError(f"The adapter {folder} does not fit {type(module).__name__}: {str(error).splitlines()[0]}") from error
+        fact = str(error).splitlines()[0]
+        raise AdapterError(f"The adapter {folder} does not fit {type(module).__name__}: {fact}") from error
 
 
 def _tensors_of(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -36,7 +36,8 @@ class Card:
     def with_record(self, record: Mapping[str, Any]) -> Card:
         """The same card with what a `card.json` says; what has no field of its own becomes a note."""
         known = {field.name for field in fields(self)}
-        taken = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in known and k != "notes"}
+        taken: dict[str, Any] = {k: v for k, v in record.items() if k in known and k != "notes"}
+        taken = {k: tuple(v) if isinstance(v, list) else v for k, v in taken.items()}
         notes = record.get("notes", ())
         more = [f"{key}: {value}" for key, value in record.items() if key not in known]
         return replace(self, **taken).with_notes(*([notes] if isinstance(notes, str) else notes), *more)

@@ -1,4 +1,4 @@
-"""Which models can be loaded by name: the bundled ones first, then timm's with attention, then well-known ones of the hub."""
+"""Which models can be loaded by name: bundled ones, timm's with attention, and well-known ones of the hub."""
 
 from __future__ import annotations
 

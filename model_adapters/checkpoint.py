@@ -23,7 +23,7 @@ _PREFIXES = ("module.", "_orig_mod.")
 
 
 def allowed(path: str | Path) -> Path:
-    """The real path, if it and all files below it lie in the folders that `HEADLIGHT_MODEL_ROOTS` names (unset: any)."""
+    """The real path, if it and all files below it lie in the folders of `HEADLIGHT_MODEL_ROOTS` (unset: any)."""
     real = Path(path).expanduser().resolve()
     roots = [Path(root).expanduser().resolve() for root in os.environ.get(ROOTS, "").split(os.pathsep) if root]
     if roots and not any(real.is_relative_to(root) for root in roots):

@@ -22,7 +22,7 @@ from model_adapters.hf_preparation import ProcessorPreparation, accepted
 from model_adapters.inputs import Kind
 from model_adapters.network import network_sentence
 
-WELL_KNOWN = {
+WELL_KNOWN: dict[str, Kind] = {
     "google/vit-base-patch16-224": "vit",
     "facebook/deit-base-distilled-patch16-224": "vit",
     "microsoft/beit-base-patch16-224": "vit",
@@ -61,10 +61,12 @@ WELL_KNOWN = {
 }
 """Names that the catalogue lists; any other name of the hub can be loaded too."""
 
+Built = tuple[nn.Module, Any, list[str]]
+
 _REFUSED = (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError)
 
 
-def build(name: str, source: str | Path, weights: str, seed: int, dtype: Any, device_map: Any) -> tuple[nn.Module, Any, list[str]]:
+def build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.dtype, device_map: Any) -> Built:
     """The module, its processor, and notes on what was found while loading."""
     try:
         return _build(name, source, weights, seed, dtype, device_map)
@@ -74,7 +76,7 @@ def build(name: str, source: str | Path, weights: str, seed: int, dtype: Any, de
         raise AdapterError(_refusal(name, source, error)) from error
 
 
-def _build(name: str, source: str | Path, weights: str, seed: int, dtype: Any, device_map: Any) -> tuple[nn.Module, Any, list[str]]:
+def _build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.dtype, device_map: Any) -> Built:
     from transformers import AutoConfig
 
     if not isinstance(source, Path) and Path(source).exists():
@@ -86,7 +88,7 @@ def _build(name: str, source: str | Path, weights: str, seed: int, dtype: Any, d
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module, notes = module_class(config).to(dtype if isinstance(dtype, torch.dtype) else torch.float32), []
+            module, notes = module_class(config).to(dtype), []
         if weights != "random":
             path = checkpoint.allowed(weights)
             checkpoint.fill(module, _with_tied(checkpoint.read_state(path), module), path)
@@ -118,10 +120,11 @@ def class_of(config: Any) -> type:
 
 
 def kind_of(module: nn.Module) -> Kind:
-    """"lvlm" if it sees and writes, "dual" if it takes images and texts, else "vit"."""
+    """Say "lvlm" of what sees and writes, "dual" of what takes images and texts, else "vit"."""
     names = accepted(module)
     sees = any(name.startswith(("pixel_values", "flattened_patches")) for name in names) or not names
-    if sees and callable(getattr(module, "can_generate", None)) and module.can_generate():
+    writes: Any = getattr(module, "can_generate", None)
+    if sees and callable(writes) and writes():
         return "lvlm"
     return "dual" if "input_ids" in names and "pixel_values" in names else "vit"
 
@@ -171,7 +174,9 @@ def _pretrained(module_class: Any, source: str | Path, dtype: Any, device_map: A
     if missing or shapes:
         checkpoint.complain(str(source), module_class.__name__, missing, (), shapes)
     unknown = sorted(found.get("unexpected_keys", ()))
-    return module, [f"{len(unknown)} tensors of the checkpoint have no place in the model, such as {unknown[0]}."] if unknown else []
+    if not unknown:
+        return module, []
+    return module, [f"{len(unknown)} tensors of the checkpoint have no place in the model, such as {unknown[0]}."]
 
 
 def _with_tied(state: dict[str, torch.Tensor], module: nn.Module) -> dict[str, torch.Tensor]:
@@ -193,9 +198,9 @@ def _processor(source: str | Path, kind: Kind) -> Any:
 def _refusal(name: str, source: str | Path, error: Exception) -> str:
     text = str(error)
     if "trust_remote_code" in text or "execute the" in text:
-        return f"{name} needs code that comes with its checkpoint, which is never run here. Only transformers' own classes work."
+        return f"{name} needs code that comes with its checkpoint, which is never run. transformers' own classes work."
     if "safetensors" in text and isinstance(error, OSError):
-        return f"{name} has no weights in safetensors, the only format that is read here. Save it again with save_pretrained."
+        return f"{name} has no weights in safetensors, the only format that is read. Save it anew by save_pretrained."
     sentence = network_sentence(name, error)
     close = difflib.get_close_matches(str(source), WELL_KNOWN, n=3, cutoff=0.5) if name.startswith("hf:") else []
     return sentence + (f" Near names: {', '.join(close)}." if close and str(source) not in WELL_KNOWN else "")

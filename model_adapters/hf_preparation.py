@@ -49,7 +49,8 @@ class ProcessorPreparation:
         if frames:
             return self._video(frames)
         if getattr(self.config, "num_frames", None):
-            raise ValueError(f"This model takes a video of {self.config.num_frames} frames. Give the frames as `video`.")
+            count = self.config.num_frames
+            raise ValueError(f"This model takes a video of {count} frames. Give the frames as `video`.")
         return self.processor(images=_firsts(request), return_tensors="pt", **self.call)
 
     def _video(self, frames: tuple) -> Mapping[str, Any]:
@@ -68,7 +69,8 @@ class ProcessorPreparation:
         together = getattr(self.config, "model_type", "") in _PAIRS
         if together and len(request.texts) != request.batch:
             raise ValueError(
-                f"This model reads each image together with one text. Got {request.batch} images, {len(request.texts)} texts."
+                "This model reads each image together with one text. "
+                f"Got {request.batch} images, {len(request.texts)} texts."
             )
         padding = "max_length" if str(getattr(self.config, "model_type", "")).startswith("siglip") else True
         return self.processor(
@@ -85,7 +87,8 @@ class ProcessorPreparation:
             given["videos"] = [[np.asarray(frame) for frame in clip] for clip in frames]
         if getattr(self.processor, "tokenizer", None) is not None:
             given["text"] = [
-                prompt(self.processor, text, count, bool(frames)) for text, count in zip(request.texts, counts, strict=True)
+                prompt(self.processor, text, count, bool(frames))
+                for text, count in zip(request.texts, counts, strict=True)
             ]
         if request.batch > 1:
             given.update(padding=True, padding_side="left")

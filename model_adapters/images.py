@@ -62,7 +62,7 @@ def _animation(given: Any) -> tuple[Image.Image, ...]:
     image, name = (given, "The image") if isinstance(given, Image.Image) else _opened(given)
     count = getattr(image, "n_frames", 1)
     if count > MAX_FRAMES:
-        raise ValueError(f"{name} has {count} frames; at most {MAX_FRAMES} can be read. Give the frames you want as a list.")
+        raise ValueError(f"{name} has {count} frames; at most {MAX_FRAMES} are read. Give those you want as a list.")
     frames = []
     for number in range(count):
         try:
@@ -89,7 +89,8 @@ def _opened(given: Any) -> tuple[Image.Image, str]:
     except FileNotFoundError as error:
         raise ValueError(f"{name} does not exist.") from error
     except _BROKEN as error:
-        raise ValueError(f"{name} is not an image that can be read. Use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF.") from error
+        sentence = f"{name} is not an image that can be read. Use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
+        raise ValueError(sentence) from error
     return image, name
 
 
@@ -113,7 +114,7 @@ def _loaded(image: Image.Image, name: str) -> Image.Image:
     """Decode the pixels and turn them upright."""
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} has {width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are read. Scale it down first.")
+        raise ValueError(f"{name} has {width:,} x {height:,} pixels; at most {MAX_PIXELS:,} are read. Scale it down.")
     if min(width, height) < MIN_SIDE:
         raise ValueError(f"{name} has {width} x {height} pixels; each side needs at least {MIN_SIDE}.")
     try:
@@ -143,7 +144,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
         array = array[:, :, 0]
     if array.ndim != 2 and not (array.ndim == 3 and array.shape[2] in (3, 4)):
         hint = " Move the channels last." if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
-        raise ValueError(f"An image array must be [height, width] or [height, width, 3 or 4]. Got shape {array.shape}.{hint}")
+        shape = f"[height, width] or [height, width, 3 or 4]. Got shape {array.shape}.{hint}"
+        raise ValueError(f"An image array must be {shape}")
     if not array.size:
         raise ValueError(f"The image array is empty: shape {array.shape}.")
     return _rgb(_loaded(Image.fromarray(_bytes(array)), "The image array"))

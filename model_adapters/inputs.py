@@ -101,7 +101,7 @@ def _per_prompt(name: str, given: Any, texts: Sequence[str], many: bool, read: A
         return (read(given),)
     if not isinstance(given, (list, tuple)) or len(given) != len(texts):
         count = len(given) if isinstance(given, (list, tuple)) else "no list"
-        raise ValueError(f"{len(texts)} texts need a list of {len(texts)} entries as `{name}`, one per text. Got {count}.")
+        raise ValueError(f"{len(texts)} texts need a list of {len(texts)} entries as `{name}`. Got {count}.")
     return tuple(read(one) for one in given)
 
 

@@ -15,6 +15,7 @@ from model_adapters import checkpoint, hf_models, timm_models
 from model_adapters.card import Card
 from model_adapters.catalogue import BUNDLED, bundled_names
 from model_adapters.errors import AdapterError
+from model_adapters.inputs import Kind
 from model_adapters.model import Model
 
 DTYPES = {
@@ -58,8 +59,9 @@ def load(
     tuned = _adapter_folder(source, rest)
     if tuned is not None and (base := lora.base_of(tuned)) is not None:
         if adapter is not None:
-            raise ValueError(f"{name} is itself an adapter, so adapter={str(adapter)!r} cannot go on top. Give one of the two.")
-        model = load(base, weights, seed, device=device, dtype=dtype, device_map=device_map, adapter=tuned, verify=verify)
+            raise ValueError(f"{name} is an adapter itself, so adapter={str(adapter)!r} cannot go on top of it.")
+        placed: dict[str, Any] = {"device": device, "dtype": dtype, "device_map": device_map}
+        model = load(base, weights, seed, **placed, adapter=tuned, verify=verify)
         model.name = name
         return model
     module, processor, notes = _build(name, weights, seed, wanted, device_map)
@@ -74,7 +76,7 @@ def load(
 
 
 def wrap(
-    module: nn.Module, processor: Any = None, name: str = "mine", *, kind: str | None = None, verify: bool = True
+    module: nn.Module, processor: Any = None, name: str = "mine", *, kind: Kind | None = None, verify: bool = True
 ) -> Model:
     """Make a model of the user's own module, which stays where it is and is put into evaluation mode.
 
@@ -89,7 +91,9 @@ def wrap(
     if not isinstance(module, nn.Module):
         raise ValueError(f"wrap takes a torch module. Got {type(module).__name__}.")
     if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
-        raise AdapterError(f"{name} is compiled (torch.compile), so its attention cannot be seen. Wrap the module before compiling.")
+        raise AdapterError(
+            f"{name} is compiled (torch.compile), so its attention cannot be seen. Wrap the module before compiling it."
+        )
     if isinstance(module, torch.jit.ScriptModule):
         raise AdapterError(f"{name} is a TorchScript module, so its attention cannot be seen. Wrap the Python module.")
     model = _model(module.eval(), processor, name, "as given", 0, ())
@@ -109,7 +113,8 @@ def _build(name: str, weights: str, seed: int, dtype: torch.dtype, device_map: A
         "hf": lambda: hf_models.build(name, rest, weights, seed, dtype, device_map),
     }
     if source not in makers or not rest:
-        raise AdapterError(f"A model is named bundled:NAME, timm:NAME, hf:ID or path:FOLDER. Got {name!r} instead.{_guess(name)}")
+        forms = "bundled:NAME, timm:NAME, hf:ID or path:FOLDER"
+        raise AdapterError(f"A model is named {forms}. Got {name!r} instead.{_guess(name)}")
     if device_map is not None and source == "timm":
         raise AdapterError("device_map works for models of transformers only. Give `device` instead.")
     return makers[source]()
@@ -130,7 +135,8 @@ def _merge(module: nn.Module, adapter: str | Path) -> nn.Module:
 def _folder(name: str, folder: Path, weights: str, seed: int, dtype: torch.dtype, device_map: Any) -> Built:
     if not folder.is_dir():
         raise AdapterError(
-            f"{folder} is a file. A checkpoint alone does not say its architecture: load timm:NAME or hf:ID with weights={str(folder)!r}."
+            f"{folder} is a file. A checkpoint alone does not say its architecture: load timm:NAME or hf:ID with "
+            f"weights={str(folder)!r}."
         )
     if not (folder / "config.json").is_file():
         raise AdapterError(f"{folder} holds no config.json. Give a folder that save_pretrained made, or one of timm's.")
@@ -168,7 +174,8 @@ def _transform(module: nn.Module, processor: Any) -> tuple[Any, Any]:
     if hasattr(processor, "from_pretrained"):
         return processor, hf_models.preparation(module, processor)
     if not callable(processor):
-        raise ValueError(f"processor must be a transform or a processor of transformers. Got {type(processor).__name__}.")
+        kind = type(processor).__name__
+        raise ValueError(f"processor must be a transform or a processor of transformers. Got {kind}.")
     return processor, timm_models.TransformPreparation(processor, timm_models.first_argument(module))
 
 
@@ -176,15 +183,15 @@ def _add_bundled(model: Model, name: str) -> None:
     folder = BUNDLED / name
     if (folder / "card.json").is_file():
         model.card = model.card.with_record(checkpoint.read_json(folder / "card.json"))
-    classes = checkpoint.read_json(folder / "config.json").get("classes") if (folder / "config.json").is_file() else None
-    if classes:
-        model.labels = tuple(str(one) for one in classes)
+    if (folder / "config.json").is_file():
+        classes = checkpoint.read_json(folder / "config.json").get("classes")
+        model.labels = tuple(str(one) for one in classes) if classes else model.labels
 
 
 def _checked(model: Model) -> Model:
-    from model_adapters.verify import verify
+    from model_adapters.verify import require, verify
 
-    model.report = verify(model)
+    require(verify(model))
     return model
 
 
@@ -197,20 +204,21 @@ def _bundled(name: str) -> Path:
 
 def _device(device: str | torch.device | None) -> torch.device:
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        other = "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device("cuda" if torch.cuda.is_available() else other)
     try:
         found = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'mps'. Got {device!r} instead.") from error
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(found.type, 0)
-    if (found.index or 0) >= there:
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (found.index or 0) >= there.get(found.type, 0):
         raise AdapterError(f"The device {device} was asked for and is not there. device='cpu' works everywhere.")
     return found
 
 
 def _dtype(dtype: str | torch.dtype | None) -> torch.dtype:
     found = DTYPES.get(dtype.removeprefix("torch.")) if isinstance(dtype, str) else (dtype or torch.float32)
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise ValueError(f"dtype must be 'float32', 'bfloat16' or 'float16'. Got {dtype!r} instead.")
     return found
 

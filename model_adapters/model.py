@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from model_adapters.card import Card
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs, Kind, Request, request
+from model_adapters.labels import Labels
 
 __all__ = ["Inputs", "Model", "answer_of"]
 
@@ -51,6 +53,11 @@ class Model:
     def dtype(self) -> torch.dtype:
         """The floating type of the weights: that of the first floating parameter."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+
+    @cached_property
+    def tap_labels(self) -> Labels:
+        """The towers and layers of the module, read from its names once."""
+        return Labels(self.module, self.kind)
 
     @property
     def config(self) -> Any:
@@ -98,4 +105,4 @@ def answer_of(output: Any, name: str = "The model") -> torch.Tensor:
             if isinstance(value, torch.Tensor):
                 return value
     found = list(output) if isinstance(output, dict) else type(output).__name__
-    raise AdapterError(f"{name} returned no tensor of scores or features ({found}); one of {list(_ANSWERS)} was expected.")
+    raise AdapterError(f"{name} returned no tensor of scores or features ({found}), none of {list(_ANSWERS)}.")

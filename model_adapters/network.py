@@ -7,8 +7,8 @@ from collections.abc import Iterator
 _ABSENT = {"RepositoryNotFoundError", "RevisionNotFoundError", "RemoteEntryNotFoundError", "EntryNotFoundError"}
 _CLOSED = {"GatedRepoError", "DisabledRepoError"}
 _OFFLINE = {
-    "LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout", "ReadTimeout",
-    "Timeout", "URLError", "gaierror", "ProxyError", "SSLError", "TimeoutException", "NetworkError",
+    "LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout",
+    "ReadTimeout", "Timeout", "URLError", "gaierror", "ProxyError", "SSLError", "TimeoutException", "NetworkError",
 }  # fmt: skip
 
 
@@ -19,13 +19,14 @@ def network_sentence(name: str, error: BaseException) -> str:
         return f"{name} is closed: accept its licence on its page and log in with `hf auth login`, then load it again."
     if kinds & _OFFLINE:
         return (
-            f"{name} is not on this machine and could not be fetched: there is no network, or it is switched off. Connect "
-            "and load it again, put its files into a folder and load path:FOLDER, or take a model that needs no "
+            f"{name} is not on this machine and could not be fetched: there is no network, or it is off. "
+            "Connect and load it again, put its files into a folder and load path:FOLDER, or take a model that needs no "
             "download: bundled:NAME, or weights='random'."
         )
     if kinds & _ABSENT:
         return f"{name} does not exist, or it is private. Check the spelling."
-    return f"{name} could not be loaded: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{name} could not be loaded: {lines[0]}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -44,14 +44,16 @@ def prompt(processor: Any, text: str, images: int, videos: int) -> str:
         return processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
     for what, count in counts.items():
         if count and not marks[what] and type(processor).__name__ not in PLACES_ITS_OWN:
-            raise AdapterError(f"{type(processor).__name__} names no {what} token and has no chat template: no {what} can be given.")
-    return "".join(marks[what] * count for what, count in counts.items()) + ("\n" if any(marks.values()) and text else "") + text
+            kind = type(processor).__name__
+            raise AdapterError(f"{kind} has no {what} token and no chat template, so it can be given no {what}.")
+    before = "".join(marks[what] * count for what, count in counts.items())
+    return f"{before}\n{text}" if before and text else before + text
 
 
 def _check(what: str, mark: str, text: str, count: int) -> None:
     found = text.count(mark) if mark else 0
     if found != count:
         raise ValueError(
-            f"The text holds the {what} token {mark} {found} times, and {count} {what}s were given. Give one {what} per token, "
-            "or leave the tokens out: they are then put in front of the text."
+            f"The text holds the {what} token {mark} {found} times, and {count} {what}s were given. Give one {what} "
+            "per token, or leave the tokens out: they are then put in front of the text."
         )

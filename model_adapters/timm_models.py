@@ -74,7 +74,7 @@ def build(name: str, weights: str, seed: int) -> nn.Module:
     return module
 
 
-def build_folder(folder: Path, config: dict[str, Any]) -> nn.Module:
+def build_folder(folder: Path, config: dict[str, Any]) -> Any:
     """A model of timm from a folder: `config.json` names the class (or the architecture) and its arguments."""
     import timm
 
@@ -85,7 +85,7 @@ def build_folder(folder: Path, config: dict[str, Any]) -> nn.Module:
             module_class = getattr(timm.models, str(maker), None)
             if not (inspect.isclass(module_class) and issubclass(module_class, nn.Module)):
                 raise AdapterError(f"{folder}/config.json names the class {maker!r}, which timm.models does not have.")
-            module = module_class(**kwargs)
+            module: Any = module_class(**kwargs)
         else:
             module = _random(str(config.get("architecture")), 0, num_classes=config.get("num_classes", 1000), **kwargs)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
