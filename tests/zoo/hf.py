@@ -18,6 +18,8 @@ from .records import QUESTION, Family
 from .shake import scene, shaken
 from .shrink import merge, tiny_config
 
+VOCABULARIES = ("vocab_size", "vocab_size_per_layer_input")
+
 FAMILIES: dict[str, Family] = {
     family.name: family
     for table in (lvlm_llava, lvlm_qwen, lvlm_native, lvlm_tiles, lvlm_qformer, towers, dual)
@@ -47,7 +49,7 @@ def build_config(family: Family, processor: Any) -> Any:
     """The tiny configuration of `family`, whose token numbers are those of the processor's tokenizer."""
     config_class = getattr(transformers, CONFIG_MAPPING_NAMES[family.name])
     tokenizer = getattr(processor, "tokenizer", None)
-    numbers = {} if tokenizer is None else {"vocab_size": len(tokenizer)}
+    numbers = {} if tokenizer is None else dict.fromkeys(VOCABULARIES, len(tokenizer))
     reserved = iter(range(4, 20))
     ids = token_ids(family, processor)
 
@@ -70,9 +72,10 @@ def sample(name: str, image: Image.Image | None = None, text: str = QUESTION) ->
     """Return what the processor of a family is called with."""
     family = FAMILIES[name]
     picture = scene() if image is None else image
+    shown = [picture] * family.frames if family.frames else picture
     if family.kind == "tower":
-        return {"images": picture, **family.call}
-    return {"images": [picture], "text": [family.fill(text)], **family.call}
+        return {"images": shown, **family.call}
+    return {"images": [shown], "text": [family.fill(text)], **family.call}
 
 
 def inputs(

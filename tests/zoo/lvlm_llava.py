@@ -86,7 +86,7 @@ FAMILIES = (
     ),
     Family(
         "janus",
-        config={"vision_config.image_size": 112, "vision_config.patch_size": 14},
+        config={**TOWER, "vq_config.base_channels": 32, "vq_config.channel_multiplier": [1, 1]},
         tokens=BOUNDS,
         image={"size": SMALL},
         options={"num_image_tokens": 64},
@@ -113,7 +113,7 @@ FAMILIES = (
         processor="LlavaProcessor",
         image_processor="CLIPImageProcessor",
         image={"size": {"shortest_edge": 256}, "crop_size": {"height": 256, "width": 256}},
-        options={"patch_size": 64, "vision_feature_select_strategy": "full"},
+        options={"patch_size": 32, "vision_feature_select_strategy": "full"},
     ),
     Family(
         "perception_lm",

@@ -29,7 +29,16 @@ ENCODER = {
 }
 PIXTRAL = {"image_token": "[IMG]", "image_break_token": "[IMG_BREAK]", "image_end_token": "[IMG_END]"}
 MERGED = {"patch_size": 14, "spatial_merge_size": 2}
+VISUAL = tuple(f"<|visual token {number:06d}|>" for number in range(8))
 IMGIMG = tuple(f"IMGIMG{letter}Z" for letter in "ABCDEFGH")
+GEMMA4_TOWER = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "head_dim": 16,
+}
 START = {"decoder_input_ids": [["<s>", "<pad>"]]}
 
 FAMILIES = (
@@ -38,10 +47,18 @@ FAMILIES = (
            options={"image_seq_length": 16}, processor="Gemma3Processor"),
     Family("t5gemma2", config=ENCODER, tokens=GEMMA, prompt="{boi}{text}", image=TINY,
            options={"image_seq_length": 16}, extra=START),
-    Family("gemma3n", tokens={**GEMMA4}, prompt="{image}{text}"),
-    Family("gemma4", tokens=GEMMA4, prompt="{image}{text}"),
-    Family("gemma4_unified", tokens=GEMMA4, prompt="{image}{text}"),
-    Family("diffusion_gemma", tokens=GEMMA4, prompt="{image}{text}", image_processor="Gemma4ImageProcessor"),
+    Family("gemma3n", config={
+            "text_config.num_hidden_layers": 4,
+            "text_config.num_kv_shared_layers": 2,
+            "text_config.intermediate_size": [128] * 4,
+            "text_config.activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
+            "text_config.layer_types": ["sliding_attention", "full_attention"] * 2,
+            "text_config.sliding_window": 32,
+            "vision_config.hidden_size": 2048,
+        }, tokens={**GEMMA4}, prompt="{image}{text}"),
+    Family("gemma4", config={"vision_config": GEMMA4_TOWER, "text_config.sliding_window": 32}, tokens=GEMMA4, prompt="{image}{text}"),
+    Family("gemma4_unified", config={"vision_config": {"mm_embed_dim": 64, "output_proj_dims": 64}, "text_config.sliding_window": 32}, tokens=GEMMA4, prompt="{image}{text}"),
+    Family("diffusion_gemma", config={"text_config.num_experts": 4, "text_config.top_k_experts": 2, "text_config.moe_intermediate_size": 32}, tokens=GEMMA4, prompt="{image}{text}", image_processor="Gemma4ImageProcessor"),
     Family("mistral3", tokens=PIXTRAL, prompt="{image}{text}", options=MERGED),
     Family("mistral_large4", tokens=PIXTRAL, prompt="{image}{text}", options=MERGED),
     Family("lighton_ocr", tokens=PIXTRAL, prompt="{image}{text}"),
@@ -64,9 +81,30 @@ FAMILIES = (
         image={"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}},
         options={"image_seq_length": 256},
     ),
-    Family("emu3", tokens={"image_token": "<image>", "boi_token": "<|image start|>", "eoi_token": "<|image end|>",
-           "image_wrapper_token": "<|image token|>", "eof_token": "<|eof|>"}, prompt="{image}{text}"),
-    Family("fuyu", tokens={"image_token": "|SPEAKER|"}, words=("|NEWLINE|",), prompt="{text}"),
+    Family(
+        "emu3",
+        config={
+            "vq_config": {
+                "codebook_size": 8,
+                "hidden_size": 32,
+                "base_channels": 32,
+                "channel_multiplier": [1, 1, 1, 1],
+                "num_res_blocks": 1,
+            },
+        },
+        tokens={
+            "image_token": "<image>",
+            "boi_token": "<|image start|>",
+            "eoi_token": "<|image end|>",
+            "image_wrapper_token": "<|image token|>",
+            "eof_token": "<|extra_201|>",
+        },
+        ids={"vocabulary_map": {name: name for name in ("<image>", "<|extra_200|>", *VISUAL)}},
+        words=("<|extra_200|>", *VISUAL),
+        prompt="{image}{text}",
+        image={"min_pixels": 128 * 128, "max_pixels": 128 * 128},
+    ),
+    Family("fuyu", tokens={"image_token": "|SPEAKER|"}, words=("|NEWLINE|", "<0x04>"), prompt="{text}", mark="_"),
     Family("lfm2_vl", words=("<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"), prompt="{image}{text}"),
     Family("inkling2", tokens={"image_token": "<|unused_200054|>"}, prompt="{image}{text}"),
     Family("inkling_mm_model", tokens={"image_token": "<|unused_200054|>", "audio_token": "<|unused_200053|>"},
@@ -84,12 +122,21 @@ FAMILIES = (
         image={"size": {"height": 128, "width": 128}, "do_center_crop": False, "image_seq_length": 17},
         extra=START,
     ),
-    Family("udop", prompt="{text}", extra=START),
+    Family(
+        "udop",
+        tokenizer="UdopTokenizer",
+        tokens={},
+        prompt="{text}",
+        image={"apply_ocr": False},
+        call={"text_pair": [["red", "circle"]], "boxes": [[[100, 100, 300, 200], [400, 100, 700, 200]]]},
+        ids={"decoder_start_token_id": "<pad>"},
+        extra={"decoder_input_ids": [["<pad>"]]},
+    ),
     Family("pix2struct", prompt="{text}", call={"max_patches": 64}, extra=START),
-    Family("pp_formulanet", config={"vision_config.image_size": 256}, prompt="{text}", image={"size": {"height": 256, "width": 256}}, extra=START),
+    Family("pp_formulanet", config={"vision_config.image_size": 256, "vision_config.post_conv_in_channels": 64, "vision_config.post_conv_mid_channels": 64, "vision_config.post_conv_out_channels": 64, "vision_config.decoder_hidden_size": 64}, prompt="{text}", image={"size": {"height": 256, "width": 256}}, extra=START),
     Family("vision-encoder-decoder", kind="lvlm", prompt="{text}", processor="TrOCRProcessor",
            image_processor="ViTImageProcessor", without=("labels",), extra=START),
-    Family("dots3_note", tokens={"image_token": "<|imgpad|>", "video_token": "<|video_pad|>",
-           "audio_token": "<|audio_comp_pad|>"}, prompt="{image}{text}"),
-    Family("muse_spark", tokens={"image_token": "<|patch|>"}, prompt="{image}{text}"),
+    Family("dots3_note", config={"text_config.per_layer_config": {}, "vision_config.adapter_in_dim": 64, "vision_config.adapter_out_dim": 64, "audio_config.adapter_input_size": 64, "audio_config.adapter_out_dim": 64}, tokens={"image_token": "<|imgpad|>", "video_token": "<|video_pad|>",
+           "audio_token": "<|audio_comp_pad|>"}, prompt="{image}{text}", image={"temporal_patch_size": 1}),
+    Family("muse_spark", config={"out_hidden_size": 256}, tokens={"image_token": "<|patch|>"}, prompt="{image}{text}"),
 )

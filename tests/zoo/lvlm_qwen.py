@@ -40,7 +40,7 @@ MINICPM = {
 }
 INDEXER = {
     "text_config.indexer_n_heads": 4,
-    "text_config.indexer_kv_heads": 2,
+    "text_config.indexer_kv_heads": 1,
     "text_config.indexer_head_dim": 16,
     "text_config.indexer_budget": 32,
     "text_config.indexer_compress_ratio": 4,
@@ -84,6 +84,7 @@ FAMILIES = (
                 "full_attention": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
             }
         },
+        image=PATCH16,
         tokens={
             "image_token": "<|IMAGE_PAD|>",
             "video_token": "<|VIDEO_PAD|>",
@@ -104,7 +105,7 @@ FAMILIES = (
     Family("glm5_next", tokens=GLM, prompt=BEGIN),
     Family("ernie4_5_vl_moe", config={"text_config.rope_parameters.mrope_section": [3, 3, 2], "text_config.moe_intermediate_size": [32, 16]}, tokens=GLM, prompt=BEGIN),
     Family("paddleocr_vl", config=MROPE, tokens=QWEN, prompt=ASK),
-    Family("hunyuan_vl", config={"text_config.head_dim": 16}, ids={"im_start_id": "<|begin_of_image|>", "im_end_id": "<|end_of_image|>"}, tokens=GLM, prompt=BEGIN),
+    Family("hunyuan_vl", config={**MROPE, "text_config.head_dim": 16}, ids={"im_start_id": "<|begin_of_image|>", "im_end_id": "<|end_of_image|>"}, tokens=GLM, prompt=BEGIN),
     Family("kimi_k25", tokens={"image_token": "<|media_pad|>", "video_token": "<|video|>"}, prompt="{image}{text}"),
     Family(
         "minimax_m3_vl",

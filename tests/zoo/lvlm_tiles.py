@@ -50,6 +50,7 @@ FAMILIES = (
         "llama4",
         config={
             **TOWER,
+            "vision_config.intermediate_size": 256,
             "vision_config.vision_output_dim": 64,
             "text_config.attention_chunk_size": 32,
             "text_config.intermediate_size_mlp": 128,
@@ -87,8 +88,7 @@ FAMILIES = (
     ),
     Family(
         "deepseek_ocr2",
-        config=TWO_STAGES,
-        image={"size": MIDDLE, "tile_size": 256},
+        config={**TWO_STAGES, "vision_config.sam_config.image_size": 1024},
     ),
     Family(
         "unlimited_ocr",
@@ -126,12 +126,13 @@ FAMILIES = (
         prompt="{image}{text}",
         image={"max_image_size": 490},
         options={"size_conversion": {490: 16}},
+        call={"max_image_size": 490},
     ),
     Family(
         "molmo2",
         config={
-            "vision_config.image_size": [112, 112],
-            "vision_config.num_position_embeddings": 64,
+            "vision_config.image_size": [168, 168],
+            "vision_config.num_position_embeddings": 144,
             "adapter_config.vision_feature_layer": [-1, 0],
         },
         tokens={"image_token": "<|image|>", "video_token": "<|video|>"},
@@ -146,6 +147,6 @@ FAMILIES = (
         words=("<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<frame_start>", "<im_end>",
                "<frame_end>", "<im_low>"),
         prompt="{image}{text}",
-        image={"size": SMALL},
+        image={"size": {"height": 168, "width": 168}},
     ),
 )

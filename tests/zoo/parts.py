@@ -13,7 +13,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
 from .records import Family
-from .vocabulary import build_tokenizer
+from .vocabulary import build_tokenizer, letters
 
 CHAT = (
     "{%- for message in messages %}{%- for part in message['content'] %}"
@@ -53,7 +53,10 @@ def token_ids(family: Family, processor: Any) -> dict[str, int]:
 
 def _part(attribute: str, family: Family) -> Any:
     if "tokenizer" in attribute:
-        return build_tokenizer(family.tokens if family.named else {}, family.words, begin=family.kind != "dual")
+        if family.tokenizer:
+            return getattr(transformers, family.tokenizer)(vocab=letters())
+        tokens = family.tokens if family.named else {}
+        return build_tokenizer(tokens, family.words, begin=family.kind != "dual", mark=family.mark)
     if attribute == "image_processor":
         return _with_known(_image_class(family), family.image)
     if attribute == "video_processor":

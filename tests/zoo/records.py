@@ -23,6 +23,8 @@ class Family:
     """Whether the tokens are attributes of the tokenizer too; some processors want to add theirs themselves."""
     ids: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the configuration that hold the number of a token (or a list of them), by the token's text."""
+    mark: str = ""
+    """What the tokenizer puts in front of each text, as those of sentencepiece do."""
     words: tuple[str, ...] = ()
     """Further special tokens that have no attribute name."""
     prompt: str = "{image}\n{text}"
@@ -33,6 +35,8 @@ class Family:
     """Options of the processor that joins images and text."""
     call: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of each call of the processor."""
+    frames: int = 0
+    """For a family that takes films only: the picture is shown this many times."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Inputs of the model that no processor gives: nested lists of numbers, or the name of a token for its id."""
     without: tuple[str, ...] = ()
@@ -40,6 +44,7 @@ class Family:
     architecture: str = ""
     processor: str = ""
     image_processor: str = ""
+    tokenizer: str = ""
     video_processor: str = ""
     """Class names, where the Auto mappings give none or one that cannot be used here."""
     generates: bool = True

@@ -22,6 +22,7 @@ TINY: dict[str, int] = {
     **dict.fromkeys(("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts"), 4),
     **dict.fromkeys(("num_experts_per_tok", "moe_topk", "moe_k", "top_k_experts"), 2),
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_dim"), 32),
+    "hidden_size_per_layer_input": HEAD_DIM,
     "output_channels": WIDTH,
     "projector_input_dim": WIDTH,
     "projector_output_dim": WIDTH,
@@ -31,6 +32,14 @@ TINY: dict[str, int] = {
     "qk_nope_head_dim": 16,
     "qk_rope_head_dim": 16,
     "v_head_dim": 16,
+    "linear_head_dim": HEAD_DIM,
+    "linear_num_heads": HEADS,
+    "linear_key_head_dim": HEAD_DIM,
+    "linear_value_head_dim": HEAD_DIM,
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": HEADS,
+    "index_head_dim": HEAD_DIM,
+    "index_n_heads": 2,
     "n_group": 1,
     "topk_group": 1,
     "n_shared_experts": 1,
@@ -64,11 +73,11 @@ def tiny_config(config_class: type, overrides: Mapping[str, Any], change: Change
     return config_class(**merge(_shrunk(config_class().to_dict(), change), overrides))
 
 
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[Any, Any], overrides: Mapping[Any, Any]) -> dict[Any, Any]:
     """`base` with `overrides` laid over it, dictionary by dictionary; a dotted key reaches inside."""
     merged = dict(base)
     for key, value in overrides.items():
-        head, _, rest = key.partition(".")
+        head, _, rest = key.partition(".") if isinstance(key, str) else (key, "", "")
         if rest:
             merged[head] = merge(merged.get(head) or {}, {rest: value})
         elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key not in ROPE_FIELDS:

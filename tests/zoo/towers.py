@@ -1,3 +1,98 @@
+"""Vision towers of transformers: image in, hidden states, boxes or masks out."""
+
+from __future__ import annotations
+
 from .records import Family
 
-FAMILIES: tuple[Family, ...] = ()
+SQUARE = {"size": {"height": 64, "width": 64}}
+VIT = {"image_size": 64, "patch_size": 8}
+CLIP = {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}
+
+
+def _tower(name: str, architecture: str, **fields: object) -> Family:
+    return Family(name, architecture=architecture, kind="tower", generates=False, tokens={}, **fields)  # type: ignore
+
+
+FAMILIES = (
+    _tower("vit", "ViTForImageClassification", config=VIT, image=SQUARE),
+    _tower("deit", "DeiTForImageClassificationWithTeacher", config=VIT, image={**SQUARE, "do_center_crop": False}),
+    _tower("beit", "BeitForImageClassification", config=VIT, image={**SQUARE, "do_center_crop": False}),
+    _tower("dinov2", "Dinov2ForImageClassification", config=VIT, image=CLIP, image_processor="BitImageProcessor"),
+    _tower(
+        "dinov2_with_registers",
+        "Dinov2WithRegistersForImageClassification",
+        config=VIT,
+        image=CLIP,
+        image_processor="BitImageProcessor",
+    ),
+    _tower(
+        "swin",
+        "SwinForImageClassification",
+        config={"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4],
+                "window_size": 4},
+        image=SQUARE,
+        image_processor="ViTImageProcessor",
+    ),
+    _tower(
+        "cvt",
+        "CvtForImageClassification",
+        config={"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 2]},
+        image={**CLIP, "do_center_crop": True},
+        image_processor="ConvNextImageProcessor",
+    ),
+    _tower(
+        "pvt",
+        "PvtForImageClassification",
+        config={"image_size": 64, "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 32, 64],
+                "num_attention_heads": [1, 2, 2, 4], "mlp_ratios": [2, 2, 2, 2]},
+        image=SQUARE,
+    ),
+    _tower(
+        "segformer",
+        "SegformerForSemanticSegmentation",
+        config={"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 32, 64], "num_attention_heads": [1, 2, 2, 4],
+                "decoder_hidden_size": 32},
+        image={"size": {"height": 128, "width": 128}},
+    ),
+    _tower(
+        "vit_mae",
+        "ViTMAEForPreTraining",
+        config={**VIT, "decoder_num_attention_heads": 4, "decoder_hidden_size": 32, "decoder_num_hidden_layers": 1,
+                "decoder_intermediate_size": 64},
+        image=SQUARE,
+        image_processor="ViTImageProcessor",
+    ),
+    _tower(
+        "videomae",
+        "VideoMAEForVideoClassification",
+        config={**VIT, "num_frames": 4},
+        image=CLIP,
+        image_processor="VideoMAEImageProcessor",
+        frames=4,
+    ),
+    _tower(
+        "vivit",
+        "VivitForVideoClassification",
+        config={"image_size": 64, "num_frames": 4, "tubelet_size": [2, 16, 16]},
+        image=CLIP,
+        image_processor="VivitImageProcessor",
+        frames=4,
+    ),
+    _tower(
+        "mask2former",
+        "Mask2FormerForUniversalSegmentation",
+        config={"feature_size": 32, "mask_feature_size": 32, "hidden_dim": 32, "encoder_feedforward_dim": 64,
+                "encoder_layers": 1, "decoder_layers": 2, "num_attention_heads": 4, "dim_feedforward": 64,
+                "num_queries": 10},
+        image={"size": {"height": 128, "width": 128}},
+    ),
+    _tower(
+        "detr",
+        "DetrForObjectDetection",
+        config={"num_queries": 10},
+        image={"size": {"height": 128, "width": 128}},
+    ),
+    _tower("siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE,
+           image_processor="SiglipImageProcessor"),
+    _tower("clip_vision_model", "CLIPVisionModel", config=VIT, image=CLIP, image_processor="CLIPImageProcessor"),
+)

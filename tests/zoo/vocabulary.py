@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from string import ascii_letters
 
-from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast
@@ -38,7 +39,7 @@ def _words() -> str:
 
 
 def build_tokenizer(
-    tokens: Mapping[str, str], words: tuple[str, ...] = (), *, begin: bool = True
+    tokens: Mapping[str, str], words: tuple[str, ...] = (), *, begin: bool = True, mark: str = ""
 ) -> PreTrainedTokenizerFast:
     """Return a fast tokenizer; each of `tokens` becomes an attribute (and, with `_id`, its number)."""
     model = Tokenizer.from_str(_words())
@@ -47,13 +48,22 @@ def build_tokenizer(
         model.post_processor = processors.TemplateProcessing(
             single=f"{start} $A", pair=f"{start} $A {start} $B", special_tokens=[(start, model.token_to_id(start))]
         )
+    if mark:
+        # Not before the tokens themselves, which are shorter than a text.
+        model.normalizer = normalizers.Replace(Regex(r"\A(?=.{20})"), mark)
     special = {name: token for name, token in tokens.items() if name in SPECIAL}
-    extra = {name: token for name, token in tokens.items() if name not in SPECIAL}
+    extra = {name: AddedToken(token, normalized=bool(mark)) for name, token in tokens.items() if name not in SPECIAL}
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=model,
         model_input_names=["input_ids", "attention_mask"],
         extra_special_tokens=extra,
         **{**SPECIAL, **special},
     )
-    tokenizer.add_tokens(list(words), special_tokens=True)
+    tokenizer.add_tokens([AddedToken(word, normalized=bool(mark)) for word in words], special_tokens=True)
     return tokenizer
+
+
+def letters() -> list[tuple[str, float]]:
+    """A vocabulary of single letters for tokenizers of the sentencepiece kind."""
+    special = ["<pad>", "</s>", "<unk>"]
+    return [(token, 0.0) for token in special] + [(letter, -2.0) for letter in ("▁", *ascii_letters, *"?.,")]
