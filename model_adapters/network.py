@@ -19,9 +19,9 @@ def network_sentence(name: str, error: BaseException) -> str:
         return f"{name} is closed: accept its licence on its page and log in with `hf auth login`, then load it again."
     if kinds & _OFFLINE:
         return (
-            f"{name} is not on this machine and could not be fetched: there is no network, or it is off. "
-            "Connect and load it again, put its files into a folder and load path:FOLDER, or take a model that needs no "
-            "download: bundled:NAME, or weights='random'."
+            f"{name} is not on this machine and could not be fetched: there is no network. "
+            "Connect and load it again, put its files into a folder and load path:FOLDER, or take a model that needs "
+            "no download: bundled:NAME, or weights='random'."
         )
     if kinds & _ABSENT:
         return f"{name} does not exist, or it is private. Check the spelling."

@@ -1,0 +1,56 @@
+# make app    set up and start the app          make test   set up and run all checks
+# make lint   style and types only              make sweep  every family of models (long)
+# make bench  speed and memory (docs/benchmarks.md)         make clean  remove what was set up
+
+PYTHON := .venv/bin/python
+PYTHON3 ?= python3
+WORKERS ?= 2
+SHELL := /bin/bash
+
+.PHONY: app test lint bench sweep setup browser clean
+.DEFAULT_GOAL := app
+
+app: setup
+	$(PYTHON) -m streamlit run app.py
+
+test: setup browser lint
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+
+bench: setup
+	$(PYTHON) -m benchmarks
+
+sweep: setup
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) -m sweep
+
+setup: .venv/installed
+
+# Runs again only when requirements.txt changed.
+.venv/installed: requirements.txt | .venv/bin/uv
+	@echo "Installing the packages of requirements.txt. The first time this takes some minutes."
+	.venv/bin/uv pip install --quiet --python $(PYTHON) -r requirements.txt
+	@touch $@
+
+.venv/bin/uv:
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Headlight needs Python 3.11 or newer; $(PYTHON3) is $$($(PYTHON3) --version 2>&1)." \
+	  "Name another one: make PYTHON3=python3.12"; exit 1; }
+	@$(PYTHON3) -m venv .venv \
+	  || { echo "No virtual environment could be made. On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+
+browser:
+	@command -v chromium chromium-browser google-chrome > /dev/null \
+	  || { echo "The browser tests need Chromium: installing it."; \
+	       if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium; \
+	       elif sudo -n true 2> /dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium; \
+	       else false; fi; } \
+	  || { echo "Chromium could not be installed. Install it yourself: sudo apt-get install chromium"; exit 1; }
+
+clean:
+	rm -rf .venv .cache .pytest_cache .ruff_cache
+
+-include world/world.mk
