@@ -1,16 +1,26 @@
 """Load any attention model of timm or transformers, look at its attention without changing its answer, and edit it."""
 
 from model_adapters import edits
+from model_adapters.capture import capture, run
+from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
 from model_adapters.catalogue import Entry, catalogue, search
+from model_adapters.cost import Cost, estimate
+from model_adapters.decoding import Beam, Greedy, Sample
 from model_adapters.errors import AdapterError
+from model_adapters.generate import GeneratedToken, Generation, generate
 from model_adapters.inputs import Inputs
 from model_adapters.layout import Layout, Rows
 from model_adapters.load import load, wrap
 from model_adapters.model import Model
 from model_adapters.site import Keep, Reduction, Site
+from model_adapters.tap import AttentionTap
+from model_adapters.target import Token
+from model_adapters.verify import Report, verify
+from model_adapters.where import Where
 
 __all__ = [
-    "AdapterError", "Card", "Entry", "Inputs", "Keep", "Layout", "Model", "Reduction", "Rows", "Site", "catalogue",
-    "edits", "load", "search", "wrap",
+    "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry", "GeneratedToken",
+    "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows", "Sample", "Site",
+    "Token", "Where", "capture", "catalogue", "edits", "estimate", "generate", "load", "run", "search", "verify", "wrap",
 ]  # fmt: skip

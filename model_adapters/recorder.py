@@ -13,7 +13,7 @@ from model_adapters import attention
 from model_adapters.errors import AdapterError
 from model_adapters.events import Sdpa
 from model_adapters.fold import Fold, rows
-from model_adapters.site import Keep, Reduction, Site
+from model_adapters.site import Keep, Site
 from model_adapters.where import RoleSource, chosen_rows
 
 Edited = Callable[[torch.Tensor, Any], torch.Tensor]
@@ -35,6 +35,8 @@ class Record:
     heads: torch.Tensor | None = None
     shape: tuple[int, int, int] = (0, 0, 0)
     """Heads, query rows of all windows, keys per window."""
+    width: int = 0
+    """Width of a head's values; 0 until they are met."""
     graph: tuple[torch.Tensor, torch.Tensor, Fold] | None = None
     """Head outputs and values inside the autograd graph, when gradients were asked for."""
 
@@ -50,6 +52,8 @@ class Recorder:
     limit: int | None = None
     records: dict[tuple[int, Site], Record] = field(default_factory=dict)
     hiddens: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
+    hidden_bytes: int = 0
+    """What the hidden states of the first step would take, kept or not."""
     bytes: int = 0
     step: int = 0
     _waiting: int = 0
@@ -59,8 +63,9 @@ class Recorder:
         self.step = step
         self.records[step, site] = Record()
 
-    def passes(self, site: Site, lead_and_queries: torch.Size, keys: int, batch: int) -> None:
+    def passes(self, site: Site, lead_and_queries: torch.Size, keys: int, batch: int, width: int = 0) -> None:
         """A site ran of which nothing is kept: only its shape is noted."""
+        self.records[self.step, site].width = width
         rows_of_all = math.prod(lead_and_queries) // max(batch, 1) // max(site.heads, 1)
         self.records[self.step, site].shape = (site.heads, rows_of_all, keys)
 
@@ -76,7 +81,7 @@ class Recorder:
         """Keep what is asked for of a fused site; returns the output (a leaf of the graph where gradients begin)."""
         record = self.records[self.step, site]
         record.shape = (fold.heads, fold.windows * call.query.shape[-2], call.key.shape[-2])
-        record.windows = fold.windows
+        record.windows, record.width = fold.windows, call.value.shape[-1]
         if not self.takes(site):
             return output
         with torch.no_grad():
@@ -120,6 +125,11 @@ class Recorder:
         if "values" in self.want and self.takes(site):
             self.records[self.step, site].values = self._store(_all_heads(values.detach(), fold))
         return self.outputs(site, fold, values, output)
+
+    def meets_hidden(self, hidden: torch.Tensor) -> None:
+        """A block is entered with these hidden states."""
+        if self.step == 0:
+            self.hidden_bytes += hidden.numel() * 4
 
     def hidden(self, tower: str, layer: int, hidden: torch.Tensor | None, *, entry: bool) -> torch.Tensor | None:
         """Keep the hidden states before a block (entry) or after the last one."""
@@ -178,6 +188,10 @@ class Recorder:
                 )
             raise AdapterError(f"queries={self.keep.queries!r} means other rows in each item of this batch; give them one at a time.")
         return torch.nonzero(chosen[0].flatten()).flatten()
+
+    def chosen(self, whole: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
+        """The kept rows and heads of [B, H, W * Q, K]."""
+        return self._heads(whole if kept is None else whole[:, :, kept])
 
     def _heads(self, made: torch.Tensor) -> torch.Tensor:
         if self.keep.heads == "all":

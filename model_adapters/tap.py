@@ -66,6 +66,8 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.edits = check_edits(edits)
         self.roles = roles
         self.step = -1
+        self.ran: set[str] = set()
+        """The names of all modules that ran."""
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("hidden", "scores", "weights", "output", "residual")}
@@ -91,6 +93,7 @@ class AttentionTap(TorchFunctionMode, Observer):
 
     def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """A module starts: a new step at the root (or where a decoder starts over), a residual stream at a block."""
+        self.ran.add(name)
         if not name or self._starts_over(name):
             self.step += 1
             self._calls.clear()
@@ -120,6 +123,7 @@ class AttentionTap(TorchFunctionMode, Observer):
 
     def _block_starts(self, label: Label, found: Found, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         hidden = changed = found.tensor
+        self.recorder.meets_hidden(hidden)
         for edit in self._by_stage["hidden"]:
             if edit.where.block(label.tower, label.layer, self.step):
                 changed = self._edit_hidden(edit, label, changed)
@@ -187,7 +191,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         site = self._next_site("sdpa", head_count(tuple(call.query.shape[:-2]), heads))
         stages = self._stages(site)
         if not self.recorder.takes(site) and not any(stages.values()):
-            self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch)
+            self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch, call.value.shape[-1])
             return func(*args, **kwargs)
         fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads)
         if stages["scores"] or stages["weights"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import numpy as np
 import torch
 
 from model_adapters.site import Site
@@ -24,9 +25,11 @@ class Where:
     queries: Tokens = "all"
     keys: Tokens = "all"
     phase: Phase = "both"
+    sites: Literal["all"] | tuple[str, ...] = "all"
+    """Module paths, where layers do not say it finely enough."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "heads", "queries", "keys"):
+        for name in ("layers", "heads", "queries", "keys", "sites"):
             value = getattr(self, name)
             if isinstance(value, list | range):
                 object.__setattr__(self, name, tuple(value))
@@ -42,10 +45,13 @@ class Where:
 
     def site(self, site: Site, step: int) -> bool:
         """Whether this site is meant in this step."""
-        return self.block(site.tower, site.layer, step)
+        named = self.sites == "all" or site.name in self.sites
+        return named and self.block(site.tower, site.layer, step)
 
 
 EVERYWHERE = Where()
+_GROUPS = {"text": ("text", "bos", "system", "question", "answer"), "prefix": ("class", "distillation", "register")}
+"""Selections that mean several roles."""
 
 
 class RoleSource(Protocol):
@@ -137,7 +143,6 @@ def chosen_rows(
     return chosen.reshape(-1, windows, per_window)
 
 
-def _isin(roles: object, names: tuple) -> object:
-    import numpy as np
-
-    return np.isin(np.asarray(roles, dtype=str), [str(n) for n in names])
+def _isin(roles: object, names: tuple) -> np.ndarray:
+    wanted = [role for name in names for role in _GROUPS.get(str(name), (str(name),))]
+    return np.isin(np.asarray(roles, dtype=str), wanted)

@@ -1,0 +1,169 @@
+"""Run a model once and keep what was asked for; the model's answer is the one it gives without looking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_adapters.capturing import BySite, Capture, LazyLayouts
+from model_adapters.cost import check_want, free_bytes, refuse_too_much, remember
+from model_adapters.edits import Edit, check_edits
+from model_adapters.errors import AdapterError
+from model_adapters.fold import rows
+from model_adapters.inputs import Inputs
+from model_adapters.layout import Layout
+from model_adapters.model import Model
+from model_adapters.recorder import Record
+from model_adapters.roles import Roles
+from model_adapters.site import NOTHING, Keep, Site
+from model_adapters.tap import AttentionTap
+from model_adapters.target import Target, scalar
+
+
+def capture(
+    model: Model,
+    inputs: Inputs,
+    *,
+    keep: Keep | None = None,
+    edits: Iterable[Edit] | Edit = (),
+    want: Iterable[str] = (),
+    target: Target = None,
+) -> Capture:
+    """Run the model once and keep rows of attention, and more.
+
+    Args:
+        model: the model, from `load` or `wrap`.
+        inputs: from `model.prepare`.
+        keep: which rows of which sites; all by default.
+        edits: what to change during the run.
+        want: more to keep, of "hidden", "values", "queries", "heads", "gradients".
+        target: what gradients are taken of: a class (number or name), a token of an LVLM, or a function of the logits;
+            the predicted class or likeliest token by default.
+    """
+    keep, want, edits = keep or Keep(), check_want(want), check_edits(edits)
+    limit = free_bytes()
+    if keep.reduce is not None and "gradients" in want:
+        raise ValueError("gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own.")
+    refuse_too_much(model, inputs, keep, want, limit)
+    tap = AttentionTap(
+        model.module, keep=keep, edits=edits, want=want, batch=inputs.batch, labels=model.tap_labels,
+        roles=Roles(model, inputs), limit=limit,
+    )  # fmt: skip
+    gradients = "gradients" in want
+    with model.lock, torch.set_grad_enabled(gradients):
+        with tap:
+            logits = model.logits(model.forward(inputs))
+        found = _Gradients(tap, scalar(target, logits, model, inputs)) if gradients else None
+    remember(model, inputs, tap)
+    return _result(model, inputs, tap, logits, found, target)
+
+
+def run(model: Model, inputs: Inputs, edits: Iterable[Edit] | Edit = ()) -> torch.Tensor:
+    """The model's logits under edits, keeping nothing; gates that require a gradient get one."""
+    tap = AttentionTap(
+        model.module, keep=NOTHING, edits=edits, batch=inputs.batch, labels=model.tap_labels, roles=Roles(model, inputs)
+    )
+    with model.lock, torch.set_grad_enabled(any(_differentiable(e) for e in tap.edits)), tap:
+        return model.logits(model.forward(inputs))
+
+
+def _differentiable(edit: Edit) -> bool:
+    value = getattr(edit, "value", None)
+    return isinstance(value, torch.Tensor) and value.requires_grad
+
+
+class _Gradients:
+    """The derivatives of one number with respect to what was kept. The shared model's own gradients are not touched."""
+
+    def __init__(self, tap: AttentionTap, number: torch.Tensor) -> None:
+        recorder = tap.recorder
+        sites = [s for (_, s), r in recorder.records.items() if r.graph is not None]
+        records = [recorder.records[0, s] for s in sites]
+        hidden = {k: v for k, v in recorder.hiddens.items() if v.requires_grad}
+        leaves = [r.graph[0] for r in records if r.graph] + list(hidden.values())
+        if not leaves or not number.requires_grad:
+            raise AdapterError("Gradients were asked for, but no kept site or hidden state leads to the target.")
+        found = torch.autograd.grad(number, leaves, allow_unused=True)
+        self.heads: dict[Site, torch.Tensor] = {}
+        self.weights: dict[Site, torch.Tensor] = {}
+        self.hidden: dict[tuple[str, int], torch.Tensor] = {}
+        for site, record, gradient in zip(sites, records, found, strict=False):
+            self._site(tap, site, record, gradient)
+        for (_, tower, layer), tensor, gradient in zip(hidden, hidden.values(), found[len(sites) :], strict=True):
+            self.hidden[tower, layer] = torch.zeros_like(tensor) if gradient is None else gradient
+
+    def _site(self, tap: AttentionTap, site: Site, record: Record, gradient: torch.Tensor | None) -> None:
+        assert record.graph is not None
+        output, values, fold = record.graph
+        gradient = torch.zeros_like(output) if gradient is None else gradient
+        opened = fold.open(gradient)
+        self.heads[site] = rows(opened)
+        if values.dim() == 4 and len(fold.lead) == 2 and values.shape[1] != fold.lead[1]:
+            values = values.repeat_interleave(fold.lead[1] // values.shape[1], 1)
+        kept = record.kept
+        if kept is not None and fold.windows == 1:
+            opened, kept = opened[:, :, :, kept], None
+        # An output is weights @ values, so its gradient times the values is the gradient of the weights.
+        whole = rows(opened.float() @ fold.open(values).float().transpose(-1, -2))
+        self.weights[site] = tap.recorder.chosen(whole, kept)
+        record.graph = None
+
+
+def _result(
+    model: Model, inputs: Inputs, tap: AttentionTap, logits: torch.Tensor, found: _Gradients | None, target: Target
+) -> Capture:
+    records = {site: record for (_, site), record in tap.recorder.records.items()}
+    kept = tuple(s for s, r in records.items() if r.weights is not None)
+
+    def array(tensor: torch.Tensor) -> np.ndarray:
+        tensor = tensor.detach().cpu()
+        tensor = tensor if tensor.dtype in (torch.float16, torch.float32) else tensor.float()
+        return tensor.numpy() if inputs.many or inputs.batch > 1 else tensor.numpy()[0]
+
+    def by_site(name: str) -> BySite[np.ndarray]:
+        return BySite({s: array(t) for s, r in records.items() if (t := getattr(r, name)) is not None})
+
+    hidden: Mapping[tuple[str, int], Any] = {(tower, n): array(t) for (_, tower, n), t in tap.recorder.hiddens.items()}
+    return Capture(
+        model=model.name,
+        sites=kept,
+        weights=by_site("weights"),
+        rows=BySite({s: _row_numbers(records[s]) for s in kept}),
+        shapes=BySite({s: r.shape for s, r in records.items()}),
+        layouts=LazyLayouts(kept, lambda: _layouts(model, inputs)),
+        logits=array(logits.float()),
+        tokens=_tokens(model, inputs),
+        hidden=hidden,
+        values=by_site("values"),
+        queries=by_site("queries"),
+        keys=by_site("keys"),
+        head_outputs=by_site("heads"),
+        gradients=BySite({s: array(t) for s, t in found.weights.items()} if found else {}),
+        head_gradients=BySite({s: array(t) for s, t in found.heads.items()} if found else {}),
+        hidden_gradients={k: array(t) for k, t in found.hidden.items()} if found else {},
+        target=target,
+        edits=tap.edits,
+        labels=model.labels,
+        size=inputs.images[0][0].size if inputs.batch == 1 and inputs.images and len(inputs.images[0]) == 1 else None,
+    )
+
+
+def _row_numbers(record: Record) -> np.ndarray:
+    return np.arange(record.shape[1]) if record.kept is None else record.kept.cpu().numpy()
+
+
+def _layouts(model: Model, inputs: Inputs) -> Mapping[tuple[str, int], Layout]:
+    from model_adapters.geometry import layouts
+
+    return layouts(model, inputs)
+
+
+def _tokens(model: Model, inputs: Inputs) -> tuple[str, ...]:
+    ids = inputs.tensors.get("input_ids")
+    tokenizer = getattr(model.processor, "tokenizer", None)
+    if ids is None or tokenizer is None or inputs.batch > 1:
+        return ()
+    return tuple(tokenizer.convert_ids_to_tokens(ids[0].tolist()))

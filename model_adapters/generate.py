@@ -1,0 +1,177 @@
+"""Let a model answer, one forward pass per new token with its cache, and keep the rows that decided each token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_adapters.capturing import BySite
+from model_adapters.cost import free_bytes
+from model_adapters.decoding import Decoding, Greedy, Sample
+from model_adapters.edits import Edit, check_edits
+from model_adapters.errors import AdapterError
+from model_adapters.inputs import Inputs
+from model_adapters.model import Model
+from model_adapters.roles import Roles, decoder_roles
+from model_adapters.site import Keep, Site
+from model_adapters.tap import AttentionTap
+
+DECODERS = frozenset({"decoder"})
+
+
+@dataclass(frozen=True, eq=False)
+class GeneratedToken:
+    """One new token and what decided it."""
+
+    id: int
+    text: str
+    probability: float
+    """In the model's own distribution, before any sampling filter."""
+    logits: np.ndarray
+    """[V], as the model gave them."""
+    weights: BySite[np.ndarray]
+    """[H, K]: the row of the query that this token was read off, to everything before it."""
+
+    @property
+    def log_probability(self) -> float:
+        """The natural logarithm of the probability."""
+        shifted = self.logits - self.logits.max()
+        return float(shifted[self.id] - np.log(np.exp(shifted).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """An answer, token by token."""
+
+    model: str
+    text: str
+    tokens: tuple[GeneratedToken, ...]
+    prompt: tuple[str, ...]
+    """The tokens of the prompt as text."""
+    roles: tuple[str, ...]
+    """The roles of the prompt's tokens: bos, system, image, question, pad."""
+    sites: tuple[Site, ...]
+    edits: tuple[Edit, ...] = ()
+    decoding: Decoding = Greedy()
+
+    def keys(self, step: int, count: int) -> tuple[str, ...]:
+        """The roles of the `count` keys that token `step` could look at (a sliding cache holds the last ones only)."""
+        return (*self.roles, *["answer"] * step)[-count:]
+
+
+def generate(
+    model: Model,
+    inputs: Inputs,
+    *,
+    max_new_tokens: int = 64,
+    keep: Keep | None = None,
+    edits: Iterable[Edit] | Edit = (),
+    decoding: Decoding | None = None,
+) -> Generation | list[Generation]:
+    """Let an LVLM answer and keep, per new token, the attention row that it was read off.
+
+    Args:
+        model: an LVLM.
+        inputs: one prompt; a batch gives a list of answers, made one after the other.
+        max_new_tokens: the longest answer.
+        keep: which sites and heads of the decoder; everything by default. `queries` is always the deciding row.
+        edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both.
+        decoding: `Greedy()`, `Sample(...)` or `Beam(...)`.
+    """
+    if model.kind != "lvlm" or not hasattr(model.module, "generate"):
+        raise AdapterError(f"{model.name} does not generate text ({model.kind}); capture works on it, generate needs an LVLM.")
+    if max_new_tokens < 1:
+        raise ValueError(f"max_new_tokens must be at least 1. Got {max_new_tokens} instead.")
+    if inputs.many or inputs.batch > 1:
+        raise ValueError("generate answers one prompt at a time; prepare a single text (a loop over prompts gives the rest).")
+    decoding = decoding or Greedy()
+    tap = AttentionTap(
+        model.module, keep=_last(keep), edits=check_edits(edits), batch=getattr(decoding, "beams", 1),
+        labels=model.tap_labels, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
+    )  # fmt: skip
+    with model.lock, torch.no_grad(), _seeded(decoding), tap:
+        out = model.module.generate(
+            **inputs.tensors, max_new_tokens=max_new_tokens, return_dict_in_generate=True, output_logits=True,
+            output_scores=decoding.options["num_beams"] > 1, **_told(decoding),
+        )  # fmt: skip
+    return _generation(model, inputs, tap, out, decoding)
+
+
+def _told(decoding: Decoding) -> dict[str, Any]:
+    return {name: value for name, value in decoding.options.items() if value is not None}
+
+
+def _last(keep: Keep | None) -> Keep:
+    keep = keep or Keep()
+    if keep.reduce is not None:
+        raise ValueError("generate keeps one row per token, which needs no reduction; leave `reduce` out.")
+    return Keep(sites=keep.sites, heads=keep.heads, queries="last", dtype=keep.dtype)
+
+
+class _seeded:
+    """Sampling draws from torch's global generator: give it the seed, and its old state back."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self.seed = decoding.seed if isinstance(decoding, Sample) else None
+        self._fork: Any = None
+
+    def __enter__(self) -> None:
+        if self.seed is not None:
+            self._fork = torch.random.fork_rng()
+            self._fork.__enter__()
+            torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: object) -> None:
+        if self._fork is not None:
+            self._fork.__exit__(*error)
+
+
+def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decoding: Decoding) -> Generation:
+    logits = [step.float().cpu() for step in out.logits]
+    beams = _winning_beams(out, len(logits))
+    count = len(beams)
+    ids = out.sequences[0][-count:].tolist() if count else []
+    steps: dict[int, dict[Site, Any]] = {}
+    for (step, site), record in tap.recorder.records.items():
+        if record.weights is not None:
+            steps.setdefault(step, {})[site] = record.weights
+    tokenizer = getattr(model.processor, "tokenizer", model.processor)
+    tokens = []
+    for step, (token, beam) in enumerate(zip(ids, beams, strict=True)):
+        row = logits[step][beam]
+        kept = {site: weights[min(beam, len(weights) - 1), :, -1].numpy() for site, weights in steps.get(step, {}).items()}
+        probability = float(row.softmax(-1)[token])
+        tokens.append(GeneratedToken(token, _text(tokenizer, [token]), probability, row.numpy(), BySite(kept)))
+    return Generation(
+        model.name, _text(tokenizer, ids, skip=True), tuple(tokens), _prompt(tokenizer, inputs),
+        _roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding,
+    )  # fmt: skip
+
+
+def _winning_beams(out: Any, steps: int) -> list[int]:
+    """For each new token, the row of the batch that it was read off."""
+    indices = getattr(out, "beam_indices", None)
+    if indices is None:
+        return [0] * steps
+    return [i for i in indices[0].tolist() if i >= 0]
+
+
+def _text(tokenizer: Any, ids: list[int], *, skip: bool = False) -> str:
+    if not hasattr(tokenizer, "decode"):
+        return " ".join(map(str, ids))
+    return tokenizer.decode(ids, skip_special_tokens=skip)
+
+
+def _prompt(tokenizer: Any, inputs: Inputs) -> tuple[str, ...]:
+    ids = inputs.tensors.get("input_ids")
+    if ids is None or not hasattr(tokenizer, "convert_ids_to_tokens"):
+        return ()
+    return tuple(tokenizer.convert_ids_to_tokens(ids[0].tolist()))
+
+
+def _roles(model: Model, inputs: Inputs) -> tuple[str, ...]:
+    return tuple(decoder_roles(model, inputs)[0]) if "input_ids" in inputs.tensors else ()
