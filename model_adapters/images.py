@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ MIN_SIDE = 4
 MAX_FRAMES = 512
 
 # No EPS or PDF: Pillow hands those to an interpreter of PostScript.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO", "JPEG2000", "TGA")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM", "ICO", "JPEG2000", "TGA")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm"}
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError)
@@ -83,31 +84,39 @@ def _opened(given: Any) -> tuple[Image.Image, str]:
     """Open a path, bytes or a file, reading no more than its header."""
     source, name = _source(given)
     try:
-        image = Image.open(source, formats=FORMATS)
+        image = Image.open(source, formats=_formats())
     except _BOMB as error:
         raise ValueError(f"{name} is too large: at most {MAX_PIXELS:,} pixels are read.") from error
-    except FileNotFoundError as error:
-        raise ValueError(f"{name} does not exist.") from error
     except _BROKEN as error:
         sentence = f"{name} is not an image that can be read. Use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
         raise ValueError(sentence) from error
     return image, name
 
 
-def _source(given: Any) -> tuple[Any, str]:
-    if isinstance(given, (str, Path)):
-        path = Path(given)
-        if path.is_dir():
-            raise ValueError(f"{path} is a folder. Give one image file.")
-        if path.is_file() and path.stat().st_size == 0:
-            raise ValueError(f"{path} is empty (0 bytes).")
-        return path, str(path)
-    data = given.read() if hasattr(given, "read") else given
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this build of Pillow can open."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _source(given: Any) -> tuple[io.BytesIO, str]:
+    """The bytes of a file and what to call it."""
+    name = str(given) if isinstance(given, (str, Path)) else "The image file"
+    try:
+        data = Path(given).read_bytes() if isinstance(given, (str, Path)) else given
+    except FileNotFoundError as error:
+        raise ValueError(f"{name} does not exist.") from error
+    except IsADirectoryError as error:
+        raise ValueError(f"{name} is a folder. Give one image file.") from error
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}.") from error
+    data = data.read() if hasattr(data, "read") else data
     if not isinstance(data, (bytes, bytearray)):
         raise ValueError(f"An image must be a PIL image, a path, bytes or a NumPy array. Got {type(given).__name__}.")
     if not data:
-        raise ValueError("The image file is empty (0 bytes).")
-    return io.BytesIO(data), "The image file"
+        raise ValueError(f"{name} is empty (0 bytes).")
+    return io.BytesIO(data), name
 
 
 def _loaded(image: Image.Image, name: str) -> Image.Image:
