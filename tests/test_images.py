@@ -147,6 +147,8 @@ def test_a_file_that_was_cut_off_gets_its_sentence(kind, tmp_path):
             read_image(path)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_damaged_bytes_never_raise_anything_but_a_sentence():
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8))
     rng = np.random.default_rng(1)
