@@ -1,0 +1,1 @@
+"""What the bundled models can do, measured on scenes they have not seen."""

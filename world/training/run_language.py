@@ -1,0 +1,73 @@
+"""Train the models that read and speak: `python -m world.training.run_language lvlm --work DIR`."""
+
+import argparse
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import LlavaForConditionalGeneration
+
+from world.datasets import TRAINING, SceneStream
+from world.scenes import UNBIASED
+from world.training.clip import MatchingTask, new_clip
+from world.training.loop import Schedule, Task, train
+from world.training.lvlm import InstructionTask, new_lvlm
+
+PLANS = {
+    "lvlm": Schedule(6000, 1e-3, muon=4.0),
+    "lvlm-tuned": Schedule(1200, 1e-3, weight_decay=0.0, warm_up=50),
+    "clip": Schedule(2000, 1e-3, muon=3.0),
+}
+LORA = LoraConfig(
+    r=8, lora_alpha=16, bias="none", target_modules=r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)"
+)
+
+
+def trained_backbone(work: Path, seed: int, name: str = "tower") -> dict[str, torch.Tensor]:
+    """The weights of the trained vision tower, under timm's names."""
+    state = torch.load(work / f"{name}-{seed}.pt", map_location="cpu")["module"]
+    return {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
+
+
+def with_adapter(model: LlavaForConditionalGeneration) -> PeftModel:
+    """The model with a fresh LoRA adapter on its decoder."""
+    return get_peft_model(model, LORA)
+
+
+def language_task(name: str, work: Path, seed: int, batch: int | None = None) -> Task:
+    """The task that trains `name` on what earlier commands have left in the work folder."""
+    torch.manual_seed(seed)
+    stream = SceneStream(TRAINING.seed + 1000 * seed + 500, TRAINING.bias, TRAINING.unbiased_share)
+    if name == "clip":
+        even = SceneStream(stream.seed + 1, TRAINING.bias, unbiased_share=0.5)
+        return MatchingTask(new_clip(trained_backbone(work, seed)), even, batch or 64)
+    if name == "lvlm":
+        return InstructionTask(new_lvlm(trained_backbone(work, seed)), stream, batch or 8)
+    model = new_lvlm()
+    model.load_state_dict(torch.load(work / f"lvlm-{seed}.pt", map_location="cpu")["module"])
+    return InstructionTask(with_adapter(model), SceneStream(stream.seed + 2, UNBIASED), batch or 8)
+
+
+def main() -> None:
+    """Train one model and leave its checkpoint in the work folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=list(PLANS))
+    parser.add_argument("--work", type=Path, default=Path("build/world"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seconds", type=float, default=math.inf)
+    parser.add_argument("--batch", type=int)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    plan = PLANS[options.name]
+    plan = replace(plan, steps=options.steps or plan.steps, seconds=options.seconds)
+    task = language_task(options.name, options.work, options.seed, options.batch)
+    done, seconds = train(task, plan, options.work / f"{options.name}-{options.seed}.pt")
+    logging.info("%s: %d steps in %.0f s", options.name, done, seconds)
+
+
+if __name__ == "__main__":
+    main()
