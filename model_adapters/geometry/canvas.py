@@ -43,6 +43,10 @@ class Canvas:
     axes: tuple[Axis, ...]
     stacks: bool = True
     """Dyed copies may lie side by side on the first axis of one pass."""
+    packed: bool = False
+    """Coordinates count patches, not pixels."""
+    extents: np.ndarray | None = None
+    """[tiles, 2] height and width of every tile, where they differ."""
 
     def axis(self, name: str) -> Axis | None:
         """The axis of this name, if there is one."""
@@ -52,6 +56,13 @@ class Canvas:
         """The extent along one axis; 1 where there is no such axis."""
         found = self.axis(name)
         return found.size if found else 1
+
+    @property
+    def extent(self) -> np.ndarray:
+        """[tiles, 2] height and width of every tile or frame."""
+        if self.extents is not None:
+            return self.extents
+        return np.tile([self.size("y"), self.size("x")], (self.size("z"), 1))
 
     def painted(self, stains: Sequence[Stain]) -> torch.Tensor:
         """The dyed pixels, one copy per stain, on the first axis."""

@@ -20,7 +20,7 @@ from model_adapters.fold import declared_heads
 from model_adapters.geometry import mixers
 from model_adapters.geometry.marks import Scores, Weights, dyed, enliven, hand_on, is_mixed, live, mark_of, tensors
 from model_adapters.geometry.products import einsum_rows, operands, value_rows
-from model_adapters.geometry.records import Sightings
+from model_adapters.geometry.records import Key, Sightings
 from model_adapters.trail import Observer, follow
 
 _PRODUCTS = frozenset({"matmul", "rmatmul", "bmm", "einsum", "baddbmm"})
@@ -35,24 +35,33 @@ _ELEMENTS = 4_000_000
 """Untagged weights are followed element by element up to this size."""
 
 
+class Enough(Exception):
+    """Ends a pass behind the last site of interest; the dye that raised it swallows it."""
+
+
 class Dye(TorchFunctionMode, Observer):
     """Follows the dye through one pass: `with Dye(root, batch) as dye: run(pixels)`, then read `dye.seen.sites`."""
 
-    def __init__(self, root: nn.Module, batch: int, *, inherit: bool = False, pad: bool = False, look: bool = False) -> None:
+    def __init__(
+        self, root: nn.Module, batch: int, *, inherit: bool = False, pad: bool = False, look: bool = False,
+        until: Key | None = None,
+    ) -> None:  # fmt: skip
         """Prepare a pass.
 
         Args:
             root: the module whose dotted names tell the sites.
             batch: how many dyed images lie on the batch axis.
             inherit: muted attention hands the dye of its queries on to its output rows.
-            pad: padding is dyed too.
+            pad: padding is dyed too, until the module that padded is left.
             look: look for rows that are dyed only in a part of their features (costs a second reading).
+            until: the last site of interest; the pass ends behind it.
         """
         TorchFunctionMode.__init__(self)
         Observer.__init__(self, root)
         self.seen = Sightings(batch)
         self.inherit, self.pad, self.look = inherit, pad, look
-        self.padded = False
+        self.until = until
+        self.padders: set[str] = set()
         self._open = ExitStack()
 
     def __enter__(self) -> Dye:
@@ -61,9 +70,20 @@ class Dye(TorchFunctionMode, Observer):
         TorchFunctionMode.__enter__(self)
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        TorchFunctionMode.__exit__(self, *error)
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool:
+        TorchFunctionMode.__exit__(self, kind, *error)
         self._open.close()
+        return kind is Enough
+
+    def left(self, name: str, module: nn.Module, output: Any) -> Any:
+        """Behind the last site the pass ends; behind the module that padded, its padding is no longer dyed."""
+        if self.until is not None and name == self.until[0] and self.seen.calls.get(name, 0) > self.until[1]:
+            raise Enough
+        if self.pad and name in self.padders:
+            for made in tensors(output):
+                if made.is_floating_point():
+                    made.nan_to_num_()
+        return None
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
@@ -106,7 +126,7 @@ class Dye(TorchFunctionMode, Observer):
         padded = mixers.dyed_padding(func, args, kwargs)
         if padded is None:
             return NotImplemented
-        self.padded = True
+        self.padders.add(self.here)
         return padded() if self.pad else NotImplemented
 
     def _product(self, name: str, func: Any, args: tuple, kwargs: dict) -> Any:

@@ -180,8 +180,9 @@ def _reduce(x: torch.Tensor, axis: int, new: int, k: int, s: int, p: int, d: int
 @lru_cache(maxsize=512)
 def _taps(old: int, new: int, k: int, s: int, p: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The inputs [new, taps] that each output reads on its nominal tile, and which of them are inside the image."""
-    start = 0 if new == -(-old // s) else ((k - 1) * d + 1 - s) // 2 - p
-    taps = [j * d - p for j in range(k) if start <= j * d - p < start + s] or [(k // 2) * d - p]
+    reach = (k - 1) * d + 1
+    start = 0 if new == -(-old // s) else (reach - s) // 2 - p
+    taps = [j * d - p for j in range(k) if reach <= s or start <= j * d - p < start + s] or [(k // 2) * d - p]
     index = torch.arange(new)[:, None] * s + torch.tensor(taps)
     inside = (index >= 0) & (index < old)
     return index.clamp(0, old - 1), inside

@@ -17,10 +17,11 @@ from torch import nn
 
 from model_adapters.errors import AdapterError
 from model_adapters.geometry.canvas import EVERYTHING, NOTHING, Canvas, Stain, image_canvas
-from model_adapters.geometry.codes import Decoded, decode, stripes, thresholds
+from model_adapters.geometry.codes import stripes, thresholds
 from model_adapters.geometry.dye import Dye
 from model_adapters.geometry.marks import enliven
-from model_adapters.geometry.places import Places, SitePlaces, classified, merged
+from model_adapters.geometry.places import SitePlaces, merges, said_merged
+from model_adapters.geometry.reader import Reader, element_wise
 from model_adapters.geometry.records import Key, Seen, joined
 
 Run = Callable[[torch.Tensor], object]
@@ -81,24 +82,27 @@ class Sweep:
     canvas: Canvas
     inherit: bool = False
     padded: bool = False
+    until: Key | None = None
 
     def places(self) -> dict[Key, SitePlaces]:
         """Scout, choose the unit of the dye, dye in stripes, and again with thresholds where boxes are irregular."""
         sites = self._scout()
         if not any(seen.reached for seen in sites.values()):
             raise AdapterError(f"No attention of {type(self.root).__name__} depends on the image it was given.")
+        self.until = list(sites)[-1]
         unit = self._unit(sites)
         padding = self._padding()
         found = self._measured(unit, padding, stripes)
-        while unit > self._lowest and any(_merges(place) for place in found.values()):
+        while unit > self._lowest and any(map(merges, found.values())):
             unit = max(self._lowest, unit // 2)
             found = self._measured(unit, padding, stripes)
         irregular = [key for key, place in found.items() if any(side.quality == "box" for side in place.sides)]
         if irregular:
             finest = max(self._lowest, math.ceil(max(self.canvas.size("y"), self.canvas.size("x")) / 64))
+            self.until = irregular[-1]
             exact = self._measured(min(unit, finest), padding, thresholds)
             found |= {key: exact[key] for key in irregular if key in exact}
-        return found
+        return {key: said_merged(place) if merges(place) else place for key, place in found.items()}
 
     # ---- passes
 
@@ -109,9 +113,9 @@ class Sweep:
         parts = []
         for start in range(0, len(stains), many):
             some = stains[start : start + many]
-            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look) as dye:
+            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until) as dye:
                 self.run(enliven(self.canvas.painted(some)))
-            self.padded |= dye.padded
+            self.padded |= bool(dye.padders)
             parts.append(dye.seen.sites)
         return joined(parts)
 
@@ -136,13 +140,15 @@ class Sweep:
     def _padding(self) -> dict[Key, Seen]:
         if not self.padded:
             return {}
-        return {key: seen.take(np.array([1])) for key, seen in self.look([EVERYTHING, NOTHING], pad=True).items()}
+        return self.look([NOTHING], pad=True)
 
     # ---- units
 
     @property
     def _lowest(self) -> int:
         longest = max(self.canvas.size("y"), self.canvas.size("x"))
+        if self.canvas.packed:
+            return 1
         return max(4 if longest >= 128 else 1, math.ceil(longest / _CELLS))
 
     def _unit(self, sites: dict[Key, Seen]) -> int:
@@ -150,7 +156,7 @@ class Sweep:
         finest = 1
         for seen in sites.values():
             if not seen.mixed:
-                sides = (seen.queries, seen.keys, seen.values)
+                sides = (seen.queries, seen.keys, seen.values, seen.elements if element_wise(seen) else None)
                 finest = max([finest, *(int(side[0].sum()) for side in sides if side is not None)])
         share = math.sqrt(height * width * self.canvas.size("z") / finest) + 1e-6
         fitting = [d for d in range(1, int(share) + 1) if math.gcd(height, width) % d == 0]
@@ -167,54 +173,5 @@ class Sweep:
         tables = {n: (stripes if n == "z" else dyes)(math.ceil(size / units[n])) for n, size in axes.items()}
         stains = [Stain(name, cells, units[name]) for name, table in tables.items() for cells in table]
         sites = self.look(stains, look=not self.canvas.stacks)
-        sizes = {name: self.canvas.size(name) for name in "yxz"}
-        return {key: _site(seen, padding.get(key), tables, units, sizes) for key, seen in sites.items()}
-
-
-def _merges(place: SitePlaces) -> bool:
-    windows = (place.windows, place.windows if len(place.keys) % place.windows == 0 else 1)
-    return merged(place.queries, windows[0]) or merged(place.keys, windows[1]) or merged(place.values, windows[1])
-
-
-def _site(seen: Seen, padding: Seen | None, tables: dict, units: dict[str, int], sizes: dict[str, int]) -> SitePlaces:
-    def side(name: str, rows: int) -> Places:
-        hits = getattr(seen, name)
-        if hits is None:
-            return Places.nowhere(rows, "These rows were not met as a product of attention weights.")
-        pads = getattr(padding, name)[0] if padding is not None and getattr(padding, name) is not None else None
-        return _side(hits, pads, tables, units, sizes)
-
-    queries, keys = side("queries", seen.windows * seen.shape[0]), side("keys", seen.windows * seen.shape[1])
-    values = side("values", seen.windows * seen.shape[1])
-    windows = seen.windows
-    if seen.keys is None:
-        keys = values
-    if _element_wise(seen):
-        windows *= seen.shape[0]
-        keys = values = replace(side("elements", 0), reason=_ELEMENT)
-        queries = Places.nowhere(windows, _ELEMENT)
-        queries = replace(queries, quality="element")
-    channels = seen.mixed and queries.quality == "none"
-    return SitePlaces(queries, keys, values, windows, seen.kind, channels)
-
-
-_ELEMENT = "Each weight belongs to one token by itself; there are no query rows. Keys are the tokens of each weight."
-
-
-def _element_wise(seen: Seen) -> bool:
-    if seen.elements is None or seen.shape[1] < 2:
-        return False
-    by_row = seen.elements.reshape(len(seen.elements), -1, seen.shape[1])
-    return bool((by_row.any(-1) != by_row.all(-1)).any())
-
-
-def _side(hits: np.ndarray, pads: np.ndarray | None, tables: dict, units: dict[str, int], sizes: dict[str, int]) -> Places:
-    rows, first = hits.shape[1], 0
-    spans = {name: np.tile([0, sizes[name]], (rows, 1)) for name in "yxz"}
-    reached = np.ones(rows, bool)
-    for name, table in tables.items():
-        decoded: Decoded = decode(hits[first : first + len(table)], table)
-        spans[name] = np.stack([decoded.start, decoded.stop], 1) * units[name]
-        reached &= decoded.start >= 0
-        first += len(table)
-    return classified(spans, reached, sizes, np.zeros(rows, bool) if pads is None else pads)
+        reader = Reader(tables, units, self.canvas.extent)
+        return {key: reader.site(seen, padding.get(key)) for key, seen in sites.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -60,50 +60,62 @@ NO_SOURCE = "Nothing of the image reaches these rows before their first attentio
 WHOLE_IMAGE = "Every row holds the whole image: the rows are channels or summaries, which have no place on it."
 
 
-def classified(spans: dict[str, np.ndarray], reached: np.ndarray, sizes: dict[str, int], padding: np.ndarray) -> Places:
+def classified(spans: dict[str, np.ndarray], reached: np.ndarray, extent: np.ndarray, padding: np.ndarray) -> Places:
     """Boxes and their kind from the interval of every row along each axis.
 
     Args:
-        spans: per axis (y, x, z) [rows, 2] start and stop, in pixels of the processed input (z: tiles).
+        spans: per axis (y, x, z) [rows, 2] start and stop, in pixels of the processed input (z: tiles or frames).
         reached: [rows] bool, whether any dye reached the row.
-        sizes: the extent of each axis.
+        extent: [tiles, 2] height and width of every tile or frame.
         padding: [rows] bool, whether padding reached the row.
     """
-    rows = len(reached)
-    padding = padding & ~reached
+    rows, padding = len(reached), padding & ~reached
     if not reached.any():
-        nowhere = Places.nowhere(rows, NO_SOURCE)
-        return Places(nowhere.boxes, nowhere.tile, padding, "none", NO_SOURCE)
-    x, y, z = (np.minimum(spans[name], sizes[name]) for name in "xyz")
+        return replace(Places.nowhere(rows, NO_SOURCE), padding=padding)
+    height, width = extent.max(0)
+    x, y, z = (np.minimum(spans[name], size) for name, size in zip("xyz", (width, height, len(extent)), strict=True))
     boxes = np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1).astype(np.float32)
-    single = z[:, 1] - z[:, 0] == 1
-    tile = np.where(reached & single, z[:, 0], -1).astype(np.int16)
-    whole = [0, 0, sizes["x"], sizes["y"]]
-    everywhere = (boxes[reached] == whole).all() and (reached.sum() > max(1, sizes["z"]) or not single[reached].all())
-    placed = reached & single
-    if everywhere or not placed.any():
-        nowhere = Places.nowhere(rows, WHOLE_IMAGE)
-        return Places(nowhere.boxes, nowhere.tile, padding, "none", WHOLE_IMAGE)
-    boxes[~placed] = np.nan
-    if tiles_once(boxes[placed], tile[placed], sizes):
+    boxes[~reached] = np.nan
+    tile = np.where(reached, z[:, 0], -1).astype(np.int16)
+    blocks = np.column_stack([z, y, x])[reached]
+    if len(blocks) > 1 and (blocks == [0, len(extent), 0, height, 0, width]).all():
+        return replace(Places.nowhere(rows, WHOLE_IMAGE), padding=padding)
+    if tiles_once(blocks, extent):
         return Places(boxes, tile, padding)
     return Places(boxes, tile, padding, "box", "The boxes overlap or leave gaps: they are outer bounds of what a row reads.")
 
 
-def tiles_once(boxes: np.ndarray, tile: np.ndarray, sizes: dict[str, int]) -> bool:
-    """Whether the distinct boxes are disjoint and cover every tile."""
-    distinct = np.unique(np.column_stack([tile, boxes]), axis=0).astype(int)
-    count = np.zeros((sizes["z"], sizes["y"] + 1, sizes["x"] + 1), int)
-    z, x0, y0, x1, y1 = distinct.T
-    np.add.at(count, (z, y0, x0), 1)
-    np.add.at(count, (z, y1, x1), 1)
-    np.add.at(count, (z, y0, x1), -1)
-    np.add.at(count, (z, y1, x0), -1)
-    return bool((count.cumsum(1).cumsum(2)[:, :-1, :-1] == 1).all())
+def tiles_once(blocks: np.ndarray, extent: np.ndarray) -> bool:
+    """Whether the distinct blocks [n, 6] (z, y and x from, to) are disjoint and cover every tile."""
+    count = np.zeros((len(extent) + 1, *(extent.max(0) + 1)), int)
+    z, y, x = np.unique(blocks, axis=0).T.reshape(3, 2, -1)
+    for dz, dy, dx in np.ndindex(2, 2, 2):
+        np.add.at(count, (z[dz], y[dy], x[dx]), (-1) ** (dz + dy + dx))
+    count = count.cumsum(0).cumsum(1).cumsum(2)[:-1, :-1, :-1]
+    inside = np.zeros(count.shape, int)
+    for number, (height, width) in enumerate(extent):
+        inside[number, :height, :width] = 1
+    return bool((count == inside).all())
 
 
-def merged(places: Places, windows: int) -> bool:
-    """Whether rows of one window share a box: the dye was too coarse to tell them apart."""
+_MERGED = "Several rows of one window share a box: the model mixed them before, so boxes are outer bounds."
+
+
+def merges(place: SitePlaces) -> bool:
+    """Whether rows of one window share a box: the dye was too coarse to tell them apart, or the model mixed them."""
+    return any(_merged(side, place.windows) for side in place.sides)
+
+
+def said_merged(place: SitePlaces) -> SitePlaces:
+    """The same places, where rows that share a box are called boxes."""
+    sides = [replace(s, quality="box", reason=_MERGED) if _merged(s, place.windows) else s for s in place.sides]
+    return replace(place, queries=sides[0], keys=sides[1], values=sides[2])
+
+
+def _merged(places: Places, windows: int) -> bool:
+    if places.quality in ("none", "element"):
+        return False
+    windows = windows if len(places) % windows == 0 else 1
     placed = places.placed.reshape(windows, -1)
     boxes = np.column_stack([places.tile, places.boxes]).reshape(windows, -1, 5)
     return any(len(np.unique(b[p], axis=0)) < p.sum() for b, p in zip(boxes, placed, strict=True))
