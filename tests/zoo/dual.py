@@ -36,6 +36,6 @@ FAMILIES = (
         config={"vision_config.image_size": 96, "vision_config.patch_size": 16},
         tokens={},
         prompt="{text}",
-        image={"size": {"shortest_edge": 96}, "size_divisor": 32, "crop_size": {"height": 96, "width": 96}},
+        image={"size": {"shortest_edge": 96}, "size_divisor": 32, "crop_size": {"shortest_edge": 96}},
     ),
 )

@@ -10,9 +10,11 @@ WIDTH, LAYERS, HEADS, HEAD_DIM = 64, 2, 4, 16
 TINY: dict[str, int] = {
     **dict.fromkeys(("hidden_size", "d_model", "embed_dim", "n_embd", "projection_dim", "out_hidden_size"), WIDTH),
     **dict.fromkeys(("image_text_hidden_size", "encoder_hidden_size", "projector_hidden_size", "dim"), WIDTH),
-    **dict.fromkeys(("output_hidden_size", "qformer_hidden_size", "text_hidden_size", "projection_hidden_size"), WIDTH),
+    **dict.fromkeys(("projection_hidden_size", "qformer_hidden_size", "text_hidden_size", "projection_size"), WIDTH),
     **dict.fromkeys(("intermediate_size", "mlp_dim", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "n_inner"), 128),
-    **dict.fromkeys(("d_ff", "dim_feedforward", "feed_forward_dim", "mlp_intermediate_size", "alignment_intermediate_size"), 128),
+    **dict.fromkeys(
+        ("d_ff", "dim_feedforward", "feed_forward_dim", "mlp_intermediate_size", "alignment_intermediate_size"), 128
+    ),
     **dict.fromkeys(("num_hidden_layers", "depth", "num_layers", "n_layer", "encoder_layers", "layers"), LAYERS),
     **dict.fromkeys(("decoder_layers", "num_decoder_layers", "num_encoder_layers", "n_layers"), LAYERS),
     **dict.fromkeys(("num_attention_heads", "num_heads", "n_head", "encoder_attention_heads", "n_heads"), HEADS),
@@ -58,7 +60,7 @@ TINY_LISTS: dict[str, list[int]] = {
 
 LAYER_FIELDS = ("num_hidden_layers", "depth", "num_layers", "n_layer", "layers")
 ROPE_FIELDS = ("rope_parameters", "rope_scaling")
-PER_LAYER = ("per_layer_config",)
+DERIVED = ("per_layer_config", "out_features", "out_indices", "stage_names")
 MAX_POSITIONS = 8192
 
 
@@ -91,7 +93,7 @@ def _shrunk(config: Mapping[str, Any], change: Change) -> dict[str, Any]:
     layers = next((config[name] for name in LAYER_FIELDS if isinstance(config.get(name), int)), None)
     shrunk: dict[str, Any] = {}
     for name, value in config.items():
-        if name in PER_LAYER:
+        if name in DERIVED:
             continue
         if name in ROPE_FIELDS:
             shrunk[name] = _shrunk_rope(value)

@@ -6,6 +6,14 @@ from .records import Family
 
 SQUARE = {"size": {"height": 64, "width": 64}}
 VIT = {"image_size": 64, "patch_size": 8}
+SWIN = {
+    "image_size": 128,
+    "patch_size": 4,
+    "embed_dim": 16,
+    "depths": [2, 2, 1, 1],
+    "num_heads": [2, 4, 4, 4],
+    "window_size": 4,
+}
 CLIP = {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}
 
 
@@ -28,37 +36,50 @@ FAMILIES = (
     _tower(
         "swin",
         "SwinForImageClassification",
-        config={"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4],
-                "window_size": 4},
-        image=SQUARE,
+        config=SWIN,
+        image={"size": {"height": 128, "width": 128}},
         image_processor="ViTImageProcessor",
     ),
     _tower(
         "cvt",
         "CvtForImageClassification",
-        config={"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 1, 2]},
+        config={"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 2, 3]},
         image={**CLIP, "do_center_crop": True},
         image_processor="ConvNextImageProcessor",
     ),
     _tower(
         "pvt",
         "PvtForImageClassification",
-        config={"image_size": 64, "depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 32, 64],
-                "num_attention_heads": [1, 2, 2, 4], "mlp_ratios": [2, 2, 2, 2]},
+        config={
+            "image_size": 64,
+            "depths": [1, 1, 1, 1],
+            "hidden_sizes": [16, 32, 32, 64],
+            "num_attention_heads": [1, 2, 2, 4],
+            "mlp_ratios": [2, 2, 2, 2],
+        },
         image=SQUARE,
     ),
     _tower(
         "segformer",
         "SegformerForSemanticSegmentation",
-        config={"depths": [1, 1, 1, 1], "hidden_sizes": [16, 32, 32, 64], "num_attention_heads": [1, 2, 2, 4],
-                "decoder_hidden_size": 32},
+        config={
+            "depths": [1, 1, 1, 1],
+            "hidden_sizes": [16, 32, 32, 64],
+            "num_attention_heads": [1, 2, 2, 4],
+            "decoder_hidden_size": 32,
+        },
         image={"size": {"height": 128, "width": 128}},
     ),
     _tower(
         "vit_mae",
         "ViTMAEForPreTraining",
-        config={**VIT, "decoder_num_attention_heads": 4, "decoder_hidden_size": 32, "decoder_num_hidden_layers": 1,
-                "decoder_intermediate_size": 64},
+        config={
+            **VIT,
+            "decoder_num_attention_heads": 4,
+            "decoder_hidden_size": 32,
+            "decoder_num_hidden_layers": 1,
+            "decoder_intermediate_size": 64,
+        },
         image=SQUARE,
         image_processor="ViTImageProcessor",
     ),
@@ -81,18 +102,28 @@ FAMILIES = (
     _tower(
         "mask2former",
         "Mask2FormerForUniversalSegmentation",
-        config={"feature_size": 32, "mask_feature_size": 32, "hidden_dim": 32, "encoder_feedforward_dim": 64,
-                "encoder_layers": 1, "decoder_layers": 2, "num_attention_heads": 4, "dim_feedforward": 64,
-                "num_queries": 10},
+        config={
+            "backbone_config": {**SWIN, "out_features": ["stage1", "stage2", "stage3", "stage4"]},
+            "feature_size": 32,
+            "mask_feature_size": 32,
+            "hidden_dim": 32,
+            "encoder_feedforward_dim": 64,
+            "encoder_layers": 1,
+            "decoder_layers": 2,
+            "num_attention_heads": 4,
+            "dim_feedforward": 64,
+            "num_queries": 10,
+        },
         image={"size": {"height": 128, "width": 128}},
     ),
     _tower(
         "detr",
         "DetrForObjectDetection",
-        config={"num_queries": 10},
+        config={"num_queries": 10, "backbone_config.backbone": "resnet10t"},
         image={"size": {"height": 128, "width": 128}},
     ),
-    _tower("siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE,
-           image_processor="SiglipImageProcessor"),
+    _tower(
+        "siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE, image_processor="SiglipImageProcessor"
+    ),
     _tower("clip_vision_model", "CLIPVisionModel", config=VIT, image=CLIP, image_processor="CLIPImageProcessor"),
 )
