@@ -62,6 +62,13 @@ def enliven(tensor: torch.Tensor, mark: Mark | None = None) -> torch.Tensor:
     return tensor
 
 
+def quench(tensor: torch.Tensor) -> None:
+    """Take the marks off a tensor."""
+    for name in (_LIVE, _MARK):
+        if hasattr(tensor, name):
+            delattr(tensor, name)
+
+
 def hand_on(name: str, args: tuple, kwargs: dict, output: Any) -> None:
     """After an ordinary call: what was made from marked tensors is marked too.
 
