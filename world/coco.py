@@ -42,9 +42,15 @@ def _instances(scene: Scene, drawn: Rendering, image_id: int, first_id: int) -> 
         mask = drawn.mask(index)
         found.append(
             {
-                "id": first_id + len(found), "image_id": image_id, "category_id": CATEGORIES.index(item.category) + 1,
-                "bbox": [left, top, right - left, bottom - top], "area": int(mask.sum()), "iscrowd": 0,
-                "segmentation": run_lengths(mask), "colour": item.colour, "texture": item.texture,
+                "id": first_id + len(found),
+                "image_id": image_id,
+                "category_id": CATEGORIES.index(item.category) + 1,
+                "bbox": [left, top, right - left, bottom - top],
+                "area": int(mask.sum()),
+                "iscrowd": 0,
+                "segmentation": run_lengths(mask),
+                "colour": item.colour,
+                "texture": item.texture,
             }  # fmt: skip
         )
     return found

@@ -34,7 +34,9 @@ def moved(scene: Scene, index: int, x: float, y: float) -> Scene:
     """The scene with one object elsewhere."""
     half = _checked(scene, index).size / 2
     if not (half <= x <= 1 - half and half <= y <= 1 - half):
-        raise ValueError(f"an object of size {2 * half:.2f} has its centre in {half:.2f}..{1 - half:.2f}, got ({x}, {y})")
+        raise ValueError(
+            f"an object of size {2 * half:.2f} has its centre in {half:.2f}..{1 - half:.2f}, got ({x}, {y})"
+        )
     return scene.with_object(index, x=x, y=y)
 
 

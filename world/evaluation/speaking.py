@@ -35,7 +35,11 @@ def captions(
         pixels = _pixels(scenes[start : start + batch])
         rows = row.expand(len(pixels), -1)
         found = model.generate(
-            input_ids=rows, attention_mask=torch.ones_like(rows), pixel_values=pixels, max_new_tokens=40, do_sample=False
+            input_ids=rows,
+            attention_mask=torch.ones_like(rows),
+            pixel_values=pixels,
+            max_new_tokens=40,
+            do_sample=False,
         )
         said += tokenizer.batch_decode(found[:, row.numel() :], skip_special_tokens=True)
     return said
@@ -61,12 +65,12 @@ def first_words(
 
 
 def _answers(tokenizer: object, questions: list[Question], guesses: np.ndarray) -> list[tuple[str, ...]]:
-    # Guess i stands for the word behind text token i, and the first text token is number 0 after the prefix.
+    # Guess i is made behind text token i; the first text token behind the image is number 0.
     answers, start = [], 0
     for question in questions:
         asked = len(tokenizer(turn_text(question.text), add_special_tokens=False).input_ids)
         length = len(tokenizer(question.answer, add_special_tokens=False).input_ids)
-        first = start + asked
+        first = start + asked - 1
         answers.append(tuple(tokenizer.convert_ids_to_tokens(guesses[first : first + length].tolist())))
         start += asked + length + 1
     return answers

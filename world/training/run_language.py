@@ -21,9 +21,8 @@ PLANS = {
     "lvlm-tuned": Schedule(1200, 1e-3, weight_decay=0.0, warm_up=50),
     "clip": Schedule(2000, 1e-3, muon=3.0),
 }
-LORA = LoraConfig(
-    r=8, lora_alpha=16, bias="none", target_modules=r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)"
-)
+_TUNED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)"
+LORA = LoraConfig(r=8, lora_alpha=16, bias="none", target_modules=_TUNED)
 
 
 def trained_backbone(work: Path, seed: int, name: str = "tower") -> dict[str, torch.Tensor]:
