@@ -105,7 +105,7 @@ def merge(tokens: torch.Tensor, edit: MergeTokens) -> torch.Tensor:
     """Tokens [B, T, D] averaged into groups."""
     if len(edit.groups) != tokens.shape[1]:
         raise ValueError(f"{len(edit.groups)} groups were given for {tokens.shape[1]} tokens; one group number each would work.")
-    share = torch.ones(len(edit.groups)) if edit.weights is None else torch.tensor(edit.weights)
+    share = torch.ones(len(edit.groups)) if edit.weights is None else torch.tensor(edit.weights, dtype=torch.float32)
     matrix = torch.zeros(max(edit.groups) + 1, len(edit.groups))
     matrix[torch.tensor(edit.groups), torch.arange(len(edit.groups))] = share
     matrix = matrix / matrix.sum(1, keepdim=True)

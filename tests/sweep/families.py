@@ -1,0 +1,130 @@
+"""Every family of models with attention: a tiny random member of each, checked as a loaded model is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+import model_adapters as ma
+from model_adapters.timm_models import first_argument
+from tests.zoo import hf
+from tests.zoo.timm_models import TIMM_FAMILIES, build_timm, timm_image
+
+NEW_TOKENS = 3
+KINDS = {"lvlm": "lvlm", "tower": "vit", "dual": "dual"}
+IMAGE_TEXT_TO_TEXT = tuple(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
+TITLES = {"timm": "timm", "tower": "transformers: vision towers", "dual": "transformers: dual encoders",
+          "lvlm": "transformers: image and text to text"}  # fmt: skip
+
+MOST_USED = frozenset(
+    {
+        "timm:vit_tiny_patch16_224", "timm:deit_tiny_distilled_patch16_224", "timm:beit_base_patch16_224",
+        "timm:eva02_tiny_patch14_224", "timm:vit_small_patch14_reg4_dinov2", "timm:vit_small_patch16_dinov3",
+        "timm:vit_base_patch16_siglip_224", "timm:swin_tiny_patch4_window7_224", "timm:swinv2_tiny_window8_256",
+        "timm:cait_xxs24_224", "timm:pvt_v2_b0", "timm:xcit_nano_12_p16_224",
+        "hf:vit", "hf:dinov2", "hf:clip", "hf:siglip", "hf:llava", "hf:llava_next", "hf:llava_onevision",
+        "hf:qwen2_5_vl", "hf:qwen3_vl", "hf:internvl", "hf:paligemma", "hf:gemma3", "hf:mllama",
+    }
+)  # fmt: skip
+"""The 25 families that every test run checks; the others are checked by `make sweep`."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A family that does not pass, and why."""
+
+    reason: str
+    sentence: str = ""
+    """A part of the sentence with which it is refused; empty where there is no model to build."""
+
+
+NO_ATTENTION = "has no attention"
+EXCEPTIONS: dict[str, Refusal] = {
+    "timm:convnext_atto": Refusal("convolutions only", NO_ATTENTION),
+    "timm:focalnet_tiny_srf": Refusal("focal modulation, no attention", NO_ATTENTION),
+    "timm:mambaout_femto": Refusal("gated convolutions only", NO_ATTENTION),
+    "timm:efficientvit_b0": Refusal("linear attention has no weights", "linear attention has no weights"),
+    "hf:evolla": Refusal("reads proteins, no images"),
+    "hf:mistral4": Refusal("reads text only, no images"),
+    "hf:pi0": Refusal("a robot's policy: writes actions, no text"),
+}
+"""All families that are not supported, each with its reason."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the check of one family found: a row of the table of supported models."""
+
+    key: str
+    title: str
+    """Which part of the table it belongs to."""
+    architecture: str
+    passed: bool
+    sites: int
+    note: str
+    unchanged: bool = True
+    """The answer was bit-identical while everything was looked at."""
+    same_tokens: bool = True
+    """The generated ids are those of the model alone, and every one of them has its rows."""
+    seconds: float = 0.0
+
+
+def keys() -> tuple[str, ...]:
+    """All families that can be built, as library:name."""
+    return (*(f"timm:{name}" for name in TIMM_FAMILIES), *(f"hf:{name}" for name in hf.families()))
+
+
+def title_of(key: str) -> str:
+    """The part of the table that a family belongs to."""
+    library, name = key.split(":")
+    return TITLES["timm" if library == "timm" else hf.FAMILIES[name].kind if name in hf.FAMILIES else "lvlm"]
+
+
+def made(key: str) -> tuple[ma.Model, ma.Inputs]:
+    """A tiny random model with shaken weights, not yet verified, and an input for it."""
+    library, name = key.split(":")
+    if library == "timm":
+        module = build_timm(name)
+        model = ma.wrap(module, name=name, verify=False)
+        return model, ma.Inputs({first_argument(module): timm_image(name)})
+    module, processor = hf.build(name)
+    model = ma.wrap(module, processor, name=name, kind=KINDS[hf.FAMILIES[name].kind], verify=False)
+    return model, ma.Inputs(hf.inputs(name, module, processor))
+
+
+def check(key: str) -> Row:
+    """Build one family and check it."""
+    start = time.perf_counter()
+    model, inputs = made(key)
+    report = ma.verify(model, inputs)
+    same = True
+    if report.passed and model.kind == "lvlm" and hf.FAMILIES[key.split(":")[1]].generates:
+        same = generates_the_same(model, inputs)
+    return Row(
+        key, title_of(key), type(model.module).__name__, report.passed, report.sites,
+        report_note(report), report.unchanged, same, time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def generates_the_same(model: ma.Model, inputs: ma.Inputs) -> bool:
+    """Whether the ids generated while looking are the model's own, and no token lacks its rows."""
+    with torch.no_grad():
+        alone = model.module.generate(**inputs.tensors, max_new_tokens=NEW_TOKENS, do_sample=False)[0]
+    looked = ma.generate(model, inputs, max_new_tokens=NEW_TOKENS)
+    ids = [token.id for token in looked.tokens]
+    return bool(ids) and alone[-len(ids) :].tolist() == ids and all(len(token.weights) for token in looked.tokens)
+
+
+def report_note(report: ma.Report) -> str:
+    """What a reader of the table should know beyond pass or refusal."""
+    if not report.passed:
+        return report.sentence
+    unseen = {line.rsplit(": ", 1)[1] for line in report.unseen}
+    factorised = sum(site.kind == "factorised" for site in report.seen)
+    notes = [*report.notes, *sorted(unseen)]
+    if factorised:
+        notes.append(f"{factorised} of its {report.sites} sites are factorised attention, which has no map")
+    return "; ".join(notes)
