@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from . import dual, lvlm_llava, lvlm_native, lvlm_qformer, lvlm_qwen, lvlm_tiles, towers
 from .parts import build_processor, token_ids
 from .records import QUESTION, Family
-from .shake import scene, shaken
+from .shake import scene, settled, shaken
 from .shrink import merge, tiny_config
 
 VOCABULARIES = ("vocab_size", "vocab_size_per_layer_input")
@@ -42,7 +42,9 @@ def build(name: str, *, seed: int = 0, attn_implementation: str | None = None) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = architecture._from_config(config, **options)
-    return shaken(model, seed), processor
+    shaken(model, seed)
+    settled(model, lambda: model(**inputs(name, model, processor)))
+    return model, processor
 
 
 def build_config(family: Family, processor: Any) -> Any:

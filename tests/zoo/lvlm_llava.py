@@ -109,7 +109,11 @@ FAMILIES = (
     ),
     Family(
         "fast_vlm",
-        config={"vision_config.architecture": "fastvit_mci0", "vision_config.hidden_size": 1024},
+        config={
+            "vision_config.architecture": "fastvit_mci0",
+            "vision_config.hidden_size": 1024,
+            "vision_config.model_args": {"inference_mode": False},
+        },
         processor="LlavaProcessor",
         image_processor="CLIPImageProcessor",
         image={"size": {"shortest_edge": 256}, "crop_size": {"height": 256, "width": 256}},

@@ -90,7 +90,13 @@ FAMILIES = (
     ),
     Family(
         "diffusion_gemma",
-        config={"text_config.num_experts": 4, "text_config.top_k_experts": 2, "text_config.moe_intermediate_size": 32},
+        config={
+            "canvas_length": 16,
+            "text_config.num_experts": 4,
+            "text_config.top_k_experts": 2,
+            "text_config.moe_intermediate_size": 32,
+        },
+        extra={"decoder_input_ids": [["<pad>"] * 16]},
         tokens=GEMMA4,
         prompt="{image}{text}",
         image_processor="Gemma4ImageProcessor",

@@ -92,7 +92,7 @@ FAMILIES = (
     ),
     Family(
         "unlimited_ocr",
-        config={**TWO_STAGES, "vision_config.encoder_config.image_size": 224},
+        config={**TWO_STAGES, "vision_config.encoder_config.image_size": 224, "text_config.num_key_value_heads": 4},
         image={"size": MIDDLE, "tile_size": 256},
     ),
     Family(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 SIZE = (320, 200)
 SPREAD = 0.05
@@ -18,6 +21,21 @@ def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
         for parameter in model.parameters():
             parameter.add_(SPREAD * torch.randn(parameter.shape, generator=noise).to(parameter))
     return model.eval()
+
+
+def settled(model: nn.Module, run: Callable[[], object]) -> nn.Module:
+    """Let batch norms measure what `run` sends through them; by random weights alone the signal would fade."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train().reset_running_stats()
+        norm.momentum = None
+    with torch.no_grad():
+        if norms:
+            run()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.eval().momentum = momentum
+    return model
 
 
 def scene(size: tuple[int, int] = SIZE) -> Image.Image:

@@ -10,7 +10,7 @@ import timm
 import torch
 from torch import nn
 
-from .shake import shaken
+from .shake import settled, shaken
 
 NARROW = {"embed_dim": 64, "depth": 2, "num_heads": 4}
 PYRAMID = {"depths": (1, 1, 2, 1), "embed_dims": (16, 32, 64, 64), "num_heads": (1, 2, 4, 4)}
@@ -103,10 +103,11 @@ def build_timm(name: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = timm.create_model(name, pretrained=False, **options)
-    return shaken(model, seed)
+    pictures = timm_image(name, seed, count=4)
+    return settled(shaken(model, seed), lambda: model(pictures))
 
 
-def timm_image(name: str, seed: int = 0) -> torch.Tensor:
-    """Return a random picture of the size that this model takes, as a batch of one."""
+def timm_image(name: str, seed: int = 0, count: int = 1) -> torch.Tensor:
+    """Return random pictures of the size that this model takes, as a batch."""
     size = TIMM_FAMILIES[name].img_size
-    return torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(seed))
+    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))

@@ -80,6 +80,7 @@ FAMILIES = (
             "decoder_num_hidden_layers": 1,
             "decoder_intermediate_size": 64,
         },
+        extra={"noise": [[number * 29 % 64 / 64 for number in range(64)]]},
         image=SQUARE,
         image_processor="ViTImageProcessor",
     ),
