@@ -131,6 +131,8 @@ class _seeded:
 
 
 def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decoding: Decoding) -> Generation:
+    if getattr(out, "logits", None) is None:
+        raise AdapterError(f"{model.name} does not write token by token, so no rows belong to its tokens; capture works on it.")
     logits = [step.float().cpu() for step in out.logits]
     beams = _winning_beams(out, len(logits))
     count = len(beams)

@@ -23,8 +23,9 @@ from model_adapters.tap import AttentionTap
 from model_adapters.where import Where
 
 EXCEPTIONS: dict[str, str] = {
-    r"LiteMLA|LinearAtt|GatedDelta|Mamba|Mixer2": "linear attention has no weights",
+    r"LiteMLA|LinearAtt|GatedDelta|Mamba(?!Out)|Mixer2": "linear attention has no weights",
     r"ChannelAtt|SqueezeExc|EcaModule|CbamModule|SpatialAtt": "a gate over channels or positions, not attention between tokens",
+    r"^ConvAttention$": "a convolution, in spite of its name",
     r"PosEnc|PositionEmb|RotaryEmb|RelPos|AttentionMask": "position encoding",
     r"Norm|Dropout|Output$|Intermediate": "a part of an attention module",
 }
@@ -146,6 +147,8 @@ def _compare(
 
 
 _EFFECT = 1e-7
+_SAYS = re.compile(r"att(n|ention)", re.IGNORECASE)
+_LINEAR = re.compile(next(iter(EXCEPTIONS)))
 _NOT_SEEN = "ran, but its weights were not seen"
 
 
@@ -221,7 +224,7 @@ def _unseen(model: Model, tap: AttentionTap, sites: tuple[Site, ...]) -> tuple[s
     found = []
     for name, module in model.module.named_modules():
         kind = type(module).__name__
-        if name not in tap.ran or not re.search(r"att(n|ention)", kind, re.IGNORECASE) or not says_attention(name, module):
+        if name not in tap.ran or not (_LINEAR.search(kind) or _SAYS.search(kind) and says_attention(name, module)):
             continue
         if any(p == name or p.startswith(f"{name}.") or name.startswith(f"{p}.") for p in places):
             continue

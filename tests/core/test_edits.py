@@ -10,8 +10,22 @@ import torch
 
 import model_adapters as ma
 from model_adapters.edits import (
-    EDITS, Block, Boost, DropTokens, Gate, Identity, MergeTokens, Redistribute, ReplaceHeads, ReplaceWeights,
-    ScaleWeights, SetHidden, Skip, Temperature, Uniform, Values,
+    EDITS,
+    Block,
+    Boost,
+    DropTokens,
+    Gate,
+    Identity,
+    MergeTokens,
+    Redistribute,
+    ReplaceHeads,
+    ReplaceWeights,
+    ScaleWeights,
+    SetHidden,
+    Skip,
+    Temperature,
+    Uniform,
+    Values,
 )  # fmt: skip
 from model_adapters.where import Where
 from tests.core.by_hand import HEADS, TOKENS, WHOLE, WIDTH, net, slow, tokens

@@ -8,6 +8,9 @@ from tests.sweep.families import EXCEPTIONS, IMAGE_TEXT_TO_TEXT, MOST_USED, chec
 from tests.sweep.records import write
 from tests.zoo import hf
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+"""Raised inside processors of transformers, which make arrays of tokenizer output."""
+
 AT_LEAST = 80
 
 
