@@ -43,9 +43,10 @@ def merged(module: nn.Module, folder: Path) -> nn.Module:
         if config.peft_type != "LORA":
             raise AdapterError(f"{folder} is an adapter of type {config.peft_type}; only LORA can be merged.")
         tuned = PeftModel.from_pretrained(module, str(folder), config=config, low_cpu_mem_usage=False)
-        taken = {name: tuple(t.shape) for name, t in get_peft_model_state_dict(tuned).items()}
-        if taken != given:
-            odd = sorted(set(given.items()) ^ set(taken.items()))
+        own = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+        taken = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        odd = sorted(item for item in taken.items() ^ given.items() if "lora_" in item[0] or item[0] in taken)
+        if odd:
             raise AdapterError(f"The adapter {folder} does not fit {type(module).__name__}: {_first_three(odd)}.")
         return tuned.merge_and_unload(safe_merge=True)
     except AdapterError:

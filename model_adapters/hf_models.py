@@ -18,7 +18,7 @@ from torch import nn
 from model_adapters import checkpoint
 from model_adapters.card import Card
 from model_adapters.errors import AdapterError
-from model_adapters.hf_preparation import ProcessorPreparation, accepted
+from model_adapters.hf_preparation import ProcessorPreparation, accepted, needed
 from model_adapters.inputs import Kind
 from model_adapters.network import network_sentence
 
@@ -83,15 +83,16 @@ def _build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.
         raise AdapterError(f"{source!r} is a folder on this machine. Load it as path:{source}.")
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     module_class = class_of(config)
-    if weights == "pretrained":
-        module, notes = _pretrained(module_class, source, dtype, device_map)
-    else:
+    if weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module, notes = module_class(config).to(dtype), []
-        if weights != "random":
-            path = checkpoint.allowed(weights)
-            checkpoint.fill(module, _with_tied(checkpoint.read_state(path), module), path)
+    elif weights == "pretrained":
+        module, notes = _filled(module_class, source, source, dtype=dtype, device_map=device_map)
+    else:
+        path = checkpoint.allowed(weights)
+        given = {"config": config, "state_dict": checkpoint.read_state(path)}
+        module, notes = _filled(module_class, None, path, dtype=dtype, device_map=device_map, **given)
     if hasattr(module.config, "mask_ratio") and "noise" in accepted(module):
         module.config.mask_ratio = 0.0
         notes.append("Pretrained on masked images; here it sees every patch.")
@@ -131,7 +132,8 @@ def kind_of(module: nn.Module) -> Kind:
 
 def preparation(module: nn.Module, processor: Any) -> ProcessorPreparation:
     """How the processor fills this module's inputs."""
-    return ProcessorPreparation(processor, kind_of(module), accepted(module), getattr(module, "config", None))
+    config = getattr(module, "config", None)
+    return ProcessorPreparation(processor, kind_of(module), accepted(module), needed(module), config)
 
 
 def labels_of(module: nn.Module) -> tuple[str, ...] | None:
@@ -164,25 +166,19 @@ def belongs(module: nn.Module) -> bool:
     return type(module).__module__.startswith("transformers.") and hasattr(module, "config")
 
 
-def _pretrained(module_class: Any, source: str | Path, dtype: Any, device_map: Any) -> tuple[nn.Module, list[str]]:
+def _filled(module_class: Any, source: Any, path: str | Path, **options: Any) -> tuple[nn.Module, list[str]]:
+    """Let transformers place the weights (it renames those of older versions), and refuse them where they do not fit."""
     module, found = module_class.from_pretrained(
-        source, dtype=dtype, device_map=device_map, use_safetensors=True, output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )  # fmt: skip
+        source, use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True, **options
+    )
     shapes = [f"{n} is {tuple(a)}, the model has {tuple(b)}" for n, a, b in found.get("mismatched_keys", ())]
     missing = sorted(found.get("missing_keys", ()))
     if missing or shapes:
-        checkpoint.complain(str(source), module_class.__name__, missing, (), shapes)
+        checkpoint.complain(str(path), module_class.__name__, missing, (), shapes)
     unknown = sorted(found.get("unexpected_keys", ()))
     if not unknown:
         return module, []
     return module, [f"{len(unknown)} tensors of the checkpoint have no place in the model, such as {unknown[0]}."]
-
-
-def _with_tied(state: dict[str, torch.Tensor], module: nn.Module) -> dict[str, torch.Tensor]:
-    """Checkpoints leave out tensors that are tied to another one."""
-    tied = getattr(module, "all_tied_weights_keys", None) or {}
-    return {**state, **{name: state[to] for name, to in dict(tied).items() if name not in state and to in state}}
 
 
 def _processor(source: str | Path, kind: Kind) -> Any:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs, Kind, Request
-from model_adapters.prompts import prompt
+from model_adapters.prompts import PLACES_ITS_OWN, SEVERAL_IMAGES, placeholder, prompt
 
 _PAIRS = frozenset({"bridgetower", "vilt", "flava"})
 """Dual encoders that read an image and a text together: one text per image."""
@@ -27,6 +27,8 @@ class ProcessorPreparation:
     kind: Kind
     accepts: frozenset[str]
     """The names of the arguments of the module's forward; empty where it takes any."""
+    needs: frozenset[str] = frozenset()
+    """Those of them without which it does not run."""
     config: Any = None
     call: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments for each call of the processor."""
@@ -40,9 +42,15 @@ class ProcessorPreparation:
         except (TypeError, IndexError, KeyError) as error:
             raise AdapterError(f"{type(self.processor).__name__} cannot prepare this input: {error}.") from error
         found.update(self._further(found, request.batch))
-        tensors = {n: _moved(v, device, dtype) for n, v in found.items() if not self.accepts or n in self.accepts}
-        if not tensors:
-            raise AdapterError(f"The processor returned {sorted(found)}, the model takes {sorted(self.accepts)}.")
+        taken = {name for name in found if name in self.accepts or not self.accepts} - {"labels"}
+        tensors = {name: _moved(found[name], device, dtype) for name in found if name in taken}
+        missing = sorted(self.needs - set(tensors))
+        if missing or not tensors:
+            given = "an image" if request.images else "a video" if frames else "text alone"
+            raise ValueError(
+                f"This model needs {', '.join(missing) or 'other inputs'}, and from {given} its processor makes "
+                f"{', '.join(sorted(found)) or 'nothing'}. Give it an image, or a video where it takes one."
+            )
         return Inputs(tensors, request.batch, request.many, request.images, request.texts, frames)
 
     def _tower(self, request: Request, frames: tuple) -> Mapping[str, Any]:
@@ -72,19 +80,22 @@ class ProcessorPreparation:
                 "This model reads each image together with one text. "
                 f"Got {request.batch} images, {len(request.texts)} texts."
             )
-        padding = "max_length" if str(getattr(self.config, "model_type", "")).startswith("siglip") else True
-        return self.processor(
-            text=list(request.texts), images=_firsts(request), return_tensors="pt", padding=padding, **self.call
-        )
+        padding: dict[str, Any] = {"padding": True}
+        if str(getattr(self.config, "model_type", "")).startswith("siglip"):  # trained on padded texts, without a mask
+            padding = {"padding": "max_length", "max_length": self.config.text_config.max_position_embeddings}
+        images = _firsts(request)
+        return self.processor(text=list(request.texts), images=images, return_tensors="pt", **padding, **self.call)
 
     def _lvlm(self, request: Request, frames: tuple) -> Mapping[str, Any]:
+        self._check(request, frames)
         given: dict[str, Any] = {}
         counts = [len(images) for images in request.images] or [0] * request.batch
         if request.images:
             several = request.batch > 1 or counts[0] > 1
             given["images"] = [list(images) for images in request.images] if several else list(request.images[0])
         if frames:
-            given["videos"] = [[np.asarray(frame) for frame in clip] for clip in frames]
+            takes_videos = "videos" in inspect.signature(type(self.processor).__call__).parameters
+            given["videos" if takes_videos else "images"] = [[np.asarray(one) for one in clip] for clip in frames]
         if getattr(self.processor, "tokenizer", None) is not None:
             given["text"] = [
                 prompt(self.processor, text, count, bool(frames))
@@ -92,24 +103,63 @@ class ProcessorPreparation:
             ]
         if request.batch > 1:
             given.update(padding=True, padding_side="left")
-        return self.processor(**given, return_tensors="pt", **self.call)
+        found = self.processor(**given, return_tensors="pt", **self.call)
+        if "mm_token_type_ids" in self.accepts and "mm_token_type_ids" not in found:
+            found = self.processor(**given, return_tensors="pt", return_mm_token_type_ids=True, **self.call)
+        found = dict(found) if isinstance(found, Mapping) else {"pixel_values": found}
+        if "image_patches" in found and "pixel_values" in self.accepts:  # an older name of Fuyu's
+            found.setdefault("pixel_values", found.pop("image_patches"))
+        return found
+
+    def _check(self, request: Request, frames: tuple) -> None:
+        name = type(self.processor).__name__
+        most = max((len(images) for images in request.images), default=0)
+        if most > 1 and name in PLACES_ITS_OWN - SEVERAL_IMAGES:
+            raise ValueError(f"This model reads one image per prompt ({name}). Got {most}.")
+        has_video = hasattr(self.processor, "video_processor") or placeholder(self.processor, "video")
+        if frames and not has_video and "pixel_values_videos" not in self.accepts:
+            raise ValueError(f"This model takes no video ({name}). Give the frames as a list of images.")
 
     def _further(self, found: Mapping[str, Any], batch: int) -> dict[str, Any]:
         """What the module needs and no processor gives."""
         more: dict[str, Any] = {}
-        start = getattr(self.config, "decoder_start_token_id", None)
-        if self.kind == "lvlm" and getattr(self.config, "is_encoder_decoder", False) and start is not None:
-            more["decoder_input_ids"] = torch.full((batch, 1), start)
+        texts = getattr(self.config, "text_config", None)
+        writes_apart = any(getattr(part, "is_encoder_decoder", False) for part in (self.config, texts))
+        if self.kind == "lvlm" and writes_apart:
+            more["decoder_input_ids"] = torch.full((batch, 1), self._start())
         if "noise" in self.accepts and self.kind == "vit":
             more["noise"] = torch.arange(_patches(self.config)).float().expand(batch, -1).contiguous()
         return {name: value for name, value in more.items() if name in self.accepts and name not in found}
 
+    def _start(self) -> int:
+        """The token that an encoder-decoder begins its answer with."""
+        parts = [self.config, getattr(self.config, "text_config", None), getattr(self.config, "decoder", None)]
+        for field_name in ("decoder_start_token_id", "bos_token_id", "pad_token_id"):
+            for part in parts:
+                value = getattr(part, field_name, None)
+                if isinstance(value, int):
+                    return value
+        raise AdapterError("The configuration names no token to begin an answer with (decoder_start_token_id).")
+
 
 def accepted(module: torch.nn.Module) -> frozenset[str]:
     """The names of the arguments of a module's forward; empty where it takes any."""
+    names = _arguments(module)
+    if not names & {"pixel_values", "input_ids", "flattened_patches"}:
+        return frozenset()
+    encoder = module.get_encoder() if getattr(getattr(module, "config", None), "is_encoder_decoder", False) else None
+    return names | (_arguments(encoder) if isinstance(encoder, torch.nn.Module) else frozenset())
+
+
+def _arguments(module: torch.nn.Module) -> frozenset[str]:
     found = inspect.signature(module.forward).parameters
-    names = frozenset(n for n, p in found.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-    return names if "pixel_values" in names or "input_ids" in names else frozenset()
+    return frozenset(n for n, p in found.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+
+
+def needed(module: torch.nn.Module) -> frozenset[str]:
+    """The arguments of a module's forward that have no default."""
+    found = inspect.signature(module.forward).parameters.values()
+    return frozenset(p.name for p in found if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
 
 
 def _firsts(request: Request) -> list[Image.Image]:
@@ -132,6 +182,14 @@ def _patches(config: Any) -> int:
 def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(device, dtype) if value.is_floating_point() else value.to(device)
+    if isinstance(value, (list, tuple)) and not _holds_tensors(value):
+        return _moved(torch.as_tensor(value), device, dtype)
     if isinstance(value, (list, tuple)):
         return type(value)(_moved(one, device, dtype) for one in value)
     return value
+
+
+def _holds_tensors(value: Any) -> bool:
+    return any(
+        isinstance(one, torch.Tensor) or (isinstance(one, (list, tuple)) and _holds_tensors(one)) for one in value
+    )

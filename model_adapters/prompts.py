@@ -13,7 +13,10 @@ PLACES_ITS_OWN = frozenset({
 })  # fmt: skip
 """Processors that put the image in themselves, or models that see it through cross attention: no placeholder is due."""
 
-BEGINS_IMAGE = frozenset({"Gemma3Processor", "Gemma3nProcessor", "T5Gemma2Processor"})
+SEVERAL_IMAGES = frozenset({"FuyuProcessor", "IdeficsProcessor"})
+"""Those of them that take more than one image per prompt."""
+
+BEGINS_IMAGE = frozenset({"Gemma3Processor", "T5Gemma2Processor", "ShieldGemma2Processor"})
 """Processors whose placeholder is the token that begins an image."""
 
 
@@ -39,15 +42,26 @@ def prompt(processor: Any, text: str, images: int, videos: int) -> str:
             _check(what, mark, text, counts[what])
         return text
     if getattr(processor, "chat_template", None):
-        content = [{"type": what} for what, count in counts.items() for _ in range(count)]
-        message = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
-        return processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+        return _rendered(processor, text, counts, marks)
     for what, count in counts.items():
         if count and not marks[what] and type(processor).__name__ not in PLACES_ITS_OWN:
             kind = type(processor).__name__
             raise AdapterError(f"{kind} has no {what} token and no chat template, so it can be given no {what}.")
     before = "".join(marks[what] * count for what, count in counts.items())
     return f"{before}\n{text}" if before and text else before + text
+
+
+def _rendered(processor: Any, text: str, counts: dict[str, int], marks: dict[str, str]) -> str:
+    """The chat template's words; what it leaves out goes before the text."""
+
+    def render(text: str) -> str:
+        content = [{"type": what} for what, count in counts.items() for _ in range(count)]
+        message = {"role": "user", "content": [*content, {"type": "text", "text": text}]}
+        return processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+
+    found = render(text)
+    left_out = [mark * counts[what] for what, mark in marks.items() if counts[what] and mark and mark not in found]
+    return render("".join(left_out) + text) if left_out else found
 
 
 def _check(what: str, mark: str, text: str, count: int) -> None:
