@@ -61,11 +61,11 @@ class Assembler:
             return roles
         roles[~places.placed] = "unknown"
         roles[places.padding] = "pad"
-        per = len(places) // place.windows if len(places) % place.windows == 0 else len(places)
-        for start in range(0, len(places), max(per, 1)):
-            empty = start + np.flatnonzero(roles[start : start + per] == "unknown")
-            if self.prefix and len(empty) <= len(self.prefix):
-                roles[empty] = self.prefix[: len(empty)]
+        for group in _runs(roles == "unknown", max(len(places) // place.windows, 1)):
+            if len(group) <= len(self.prefix):
+                roles[group] = self.prefix[: len(group)]
+        if not places.placed.any() and any(side.placed.any() for side in place.sides):
+            roles[roles == "unknown"] = "query"
         return roles
 
     def _size_of(self, shown: TileMap) -> tuple[int, int]:
@@ -79,6 +79,13 @@ class Assembler:
     def _tile_number(self, number: int) -> int:
         source = self.maps[number].source
         return sum(m.source == source for m in self.maps[:number])
+
+
+def _runs(mask: np.ndarray, window: int) -> list[np.ndarray]:
+    """The runs of consecutive rows in a mask, none longer than a window reaches."""
+    rows = np.flatnonzero(mask)
+    breaks = np.flatnonzero((np.diff(rows) > 1) | (rows[1:] % window == 0)) + 1
+    return [run for run in np.split(rows, breaks) if len(run)]
 
 
 def _quality(place: SitePlaces) -> tuple:

@@ -90,3 +90,58 @@ def image_canvas(
     if frames is not None:
         axes.append(Axis("z", frames, torch.arange(frames, device=device)[:, None, None, None]))
     return Canvas(pixels, tuple(axes))
+
+
+@dataclass(frozen=True)
+class Canvases:
+    """The inputs of several doors as one canvas: their tiles are numbered on, their axes are as long as the longest."""
+
+    parts: tuple[Canvas, ...]
+    stacks: bool = False
+
+    @property
+    def pixels(self) -> torch.Tensor:
+        """The pixels at the first door."""
+        return self.parts[0].pixels
+
+    @property
+    def packed(self) -> bool:
+        """Whether coordinates count patches."""
+        return any(part.packed for part in self.parts)
+
+    @property
+    def extent(self) -> np.ndarray:
+        """[tiles, 2] height and width of every tile of every door."""
+        return np.concatenate([part.extent for part in self.parts])
+
+    def size(self, name: str) -> int:
+        """The extent along one axis."""
+        sizes = [part.size(name) for part in self.parts]
+        return sum(sizes) if name == "z" else max(sizes)
+
+    def axis(self, name: str) -> Axis | None:
+        """An axis of this name, if there is one."""
+        if name == "z" and self.size("z") > 1:
+            return Axis("z", self.size("z"), torch.empty(0))
+        return next((a for part in self.parts if (a := part.axis(name))), None)
+
+    def doorways(self, stains: Sequence[Stain]) -> list[torch.Tensor]:
+        """The dyed pixels at every door."""
+        made, first = [], 0
+        for part in self.parts:
+            tiles = part.size("z")
+            made.append(torch.cat([part._paint(_shifted(stain, first, tiles, part)) for stain in stains]))
+            first += tiles
+        return made
+
+    def painted(self, stains: Sequence[Stain]) -> torch.Tensor:
+        """The dyed pixels at the first door."""
+        return self.doorways(stains)[0]
+
+
+def _shifted(stain: Stain, first: int, tiles: int, part: Canvas) -> Stain:
+    """A stain as one door sees it."""
+    if stain.axis != "z":
+        return stain
+    cells = stain.cells[first : first + tiles]
+    return Stain("z", cells) if part.axis("z") else Stain("", cells)

@@ -42,14 +42,16 @@ class Decoded:
 def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
     """Read the interval of every row from its hits [D, rows], given the dyes [D, cells].
 
-    Several intervals may be hit by the same stripes. The one whose length is nearest to an even share is taken.
+    Several intervals may be hit by the same stripes. The one whose length is nearest to an even share is taken, and of
+    those the one that starts at a multiple of its length.
     """
     count, cells = dyes.shape
     packed = np.ascontiguousarray(np.packbits(hits, axis=0).T)
     _, first, inverse = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
     reached = hits[:, first].any(0)
     table = _intervals(dyes)
-    share = cells / max(1, int(reached.sum()))
+    parts = reached & ~hits[:, first].all(0)
+    share = cells / max(1, int(parts.sum()))
     bounds = np.full((len(first), 2), -1)
     exact = True
     for number, row in enumerate(first):
@@ -60,9 +62,14 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
             exact = False
             bounds[number] = _outer(hits[:, row], dyes)
         else:
-            bounds[number] = min(candidates, key=lambda span: abs(span[1] - span[0] - share))
+            bounds[number] = min(candidates, key=lambda span: _oddness(*span, share))
     start, stop = bounds[inverse.ravel()].T
     return Decoded(start, stop, exact)
+
+
+def _oddness(start: int, stop: int, share: float) -> tuple[int, bool, float]:
+    length = stop - start
+    return round(abs(length - share)), start % length > 0, abs(length - share)
 
 
 def _intervals(dyes: np.ndarray) -> dict[bytes, list[tuple[int, int]]]:

@@ -20,7 +20,7 @@ from model_adapters.geometry.canvas import EVERYTHING, NOTHING, Canvas, Stain, i
 from model_adapters.geometry.codes import stripes, thresholds
 from model_adapters.geometry.dye import Dye
 from model_adapters.geometry.marks import enliven
-from model_adapters.geometry.places import SitePlaces, merges, said_merged
+from model_adapters.geometry.places import SitePlaces, judged, merges, said_merged
 from model_adapters.geometry.reader import Reader, element_wise
 from model_adapters.geometry.records import Key, Seen, joined
 
@@ -93,16 +93,27 @@ class Sweep:
         unit = self._unit(sites)
         padding = self._padding()
         found = self._measured(unit, padding, stripes)
-        while unit > self._lowest and any(map(merges, found.values())):
+        while unit > self._lowest and any(merges(place) for key, place in found.items() if self.inside(key)):
             unit = max(self._lowest, unit // 2)
             found = self._measured(unit, padding, stripes)
-        irregular = [key for key, place in found.items() if any(side.quality == "box" for side in place.sides)]
+        found = self._joined_calls(found)
+        irregular = [] if self.canvas.packed else [key for key, place in found.items() if self.inside(key) and _irregular(place)]
         if irregular:
             finest = max(self._lowest, math.ceil(max(self.canvas.size("y"), self.canvas.size("x")) / 64))
             self.until = irregular[-1]
-            exact = self._measured(min(unit, finest), padding, thresholds)
+            exact = self._joined_calls(self._measured(min(unit, finest), padding, thresholds))
             found |= {key: exact[key] for key in irregular if key in exact}
         return {key: said_merged(place) if merges(place) else place for key, place in found.items()}
+
+    def _joined_calls(self, found: dict[Key, SitePlaces]) -> dict[Key, SitePlaces]:
+        """A module that loops over its windows covers the image in several calls: each may leave gaps."""
+        several = {name for name, call in found if call > 0}
+        extent = self.canvas.extent
+        return {key: judged(place, extent) if key[0] in several else place for key, place in found.items()}
+
+    def inside(self, key: Key) -> bool:
+        """Whether the dye is made finer where this site's boxes are irregular."""
+        return True
 
     # ---- passes
 
@@ -154,8 +165,8 @@ class Sweep:
     def _unit(self, sites: dict[Key, Seen]) -> int:
         height, width = self.canvas.size("y"), self.canvas.size("x")
         finest = 1
-        for seen in sites.values():
-            if not seen.mixed:
+        for key, seen in sites.items():
+            if not seen.mixed and self.inside(key):
                 sides = (seen.queries, seen.keys, seen.values, seen.elements if element_wise(seen) else None)
                 finest = max([finest, *(int(side[0].sum()) for side in sides if side is not None)])
         share = math.sqrt(height * width * self.canvas.size("z") / finest) + 1e-6
@@ -175,3 +186,7 @@ class Sweep:
         sites = self.look(stains, look=not self.canvas.stacks)
         reader = Reader(tables, units, self.canvas.extent)
         return {key: reader.site(seen, padding.get(key)) for key, seen in sites.items()}
+
+
+def _irregular(place: SitePlaces) -> bool:
+    return any(side.quality == "box" for side in place.sides)

@@ -31,6 +31,11 @@ class Places:
         """[rows] bool: the rows that have a box."""
         return ~np.isnan(self.boxes[:, 0])
 
+    @property
+    def whole(self) -> bool:
+        """Rows were reached, but each by the whole image."""
+        return self.quality == "none" and self.reason == WHOLE_IMAGE
+
     @staticmethod
     def nowhere(rows: int, reason: str) -> Places:
         """Rows without a place."""
@@ -85,17 +90,36 @@ def classified(spans: dict[str, np.ndarray], reached: np.ndarray, extent: np.nda
     return Places(boxes, tile, padding, "box", "The boxes overlap or leave gaps: they are outer bounds of what a row reads.")
 
 
+def judged(place: SitePlaces, extent: np.ndarray) -> SitePlaces:
+    """The same places, where gaps are no fault: boxes that never overlap are tiles."""
+    sides = [replace(s, quality="tile", reason="") if s.quality == "box" and _disjoint(s, extent) else s for s in place.sides]
+    return replace(place, queries=sides[0], keys=sides[1], values=sides[2])
+
+
+def _disjoint(places: Places, extent: np.ndarray) -> bool:
+    placed = places.placed
+    x0, y0, x1, y1 = places.boxes[placed].astype(int).T
+    z = places.tile[placed].astype(int)
+    blocks = np.column_stack([z, z + 1, y0, y1, x0, x1])
+    return bool((_coverage(blocks, extent) <= 1).all())
+
+
 def tiles_once(blocks: np.ndarray, extent: np.ndarray) -> bool:
     """Whether the distinct blocks [n, 6] (z, y and x from, to) are disjoint and cover every tile."""
-    count = np.zeros((len(extent) + 1, *(extent.max(0) + 1)), int)
-    z, y, x = np.unique(blocks, axis=0).T.reshape(3, 2, -1)
-    for dz, dy, dx in np.ndindex(2, 2, 2):
-        np.add.at(count, (z[dz], y[dy], x[dx]), (-1) ** (dz + dy + dx))
-    count = count.cumsum(0).cumsum(1).cumsum(2)[:-1, :-1, :-1]
+    count = _coverage(blocks, extent)
     inside = np.zeros(count.shape, int)
     for number, (height, width) in enumerate(extent):
         inside[number, :height, :width] = 1
     return bool((count == inside).all())
+
+
+def _coverage(blocks: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """[tiles, height, width]: how many distinct blocks lie over each pixel."""
+    count = np.zeros((len(extent) + 1, *(extent.max(0) + 1)), np.int32)
+    z, y, x = np.unique(blocks, axis=0).T.reshape(3, 2, -1)
+    for dz, dy, dx in np.ndindex(2, 2, 2):
+        np.add.at(count, (z[dz], y[dy], x[dx]), (-1) ** (dz + dy + dx))
+    return count.cumsum(0).cumsum(1).cumsum(2)[:-1, :-1, :-1]
 
 
 _MERGED = "Several rows of one window share a box: the model mixed them before, so boxes are outer bounds."

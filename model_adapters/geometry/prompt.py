@@ -1,0 +1,82 @@
+"""The rows of a decoder: what the token ids say of their roles, and the probe of their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model_adapters.errors import AdapterError
+from model_adapters.geometry.assemble import Assembler
+from model_adapters.geometry.originals import Originals
+from model_adapters.geometry.places import Places, SitePlaces, judged
+from model_adapters.layout import Layout, Rows
+from model_adapters.roles import decoder_roles
+
+_MIXED = "The image tokens are learned queries that read the whole image; they have no place of their own."
+_NO_IMAGE = "These rows hold no part of an image."
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Puts the rows of sites behind the towers together."""
+
+    assembler: Assembler
+    roles: np.ndarray
+    """[T] the roles of the prompt's tokens."""
+    extent: np.ndarray
+    """[tiles, 2] height and width of the processed tiles."""
+    answer: int = 0
+    """How many tokens an encoder-decoder's decoder begins with."""
+
+    @staticmethod
+    def of(assembler: Assembler, originals: Originals, extent: np.ndarray) -> Prompt:
+        """Read the roles from the token ids; without ids all rows are told by their place alone."""
+        given = originals.first()
+        start = given.get("decoder_input_ids")
+        try:
+            roles = decoder_roles(originals.model, replace(originals.inputs, tensors=given, batch=1))[0]
+        except AdapterError:
+            roles = np.array([], dtype=object)
+        if originals.model.kind == "dual":
+            roles = np.where(roles == "question", "text", roles)
+        return Prompt(assembler, roles, extent, 0 if start is None else start.shape[1])
+
+    def layout(self, place: SitePlaces, *, connector: bool) -> Layout:
+        """The layout of one site behind a tower."""
+        place = judged(place, self.extent)  # padding is dropped behind the tower, which leaves gaps
+        queries, keys, values = (self._rows(side, place, connector=connector) for side in place.sides)
+        placed = [side for side in place.sides if side.placed.any()]
+        if not placed:
+            mixed = any(side.reason and side.whole for side in place.sides)
+            return Layout(queries, keys, values, place.windows, "none", _MIXED if mixed else _NO_IMAGE, self.assembler.size)
+        worst = next((side for side in placed if side.quality == "box"), None)
+        return Layout(
+            queries, keys, values, place.windows, "box" if worst else "tile", worst.reason if worst else "", self.assembler.size
+        )
+
+    def _rows(self, places: Places, site: SitePlaces, *, connector: bool) -> Rows:
+        count = len(places)
+        if connector:
+            roles = self.assembler.tower_roles(site, places) if places.placed.any() else np.full(count, "query", dtype=object)
+            roles[roles == "unknown"] = "query"
+        elif not places.placed.any() and count == self.answer:
+            roles = np.full(count, "answer", dtype=object)
+        elif len(self.roles) and count >= len(self.roles) and site.windows == 1:
+            roles = self._prompt_roles(places)
+        else:
+            roles = self.assembler.tower_roles(site, places)
+        return self.assembler.rows(places, roles)
+
+    def _prompt_roles(self, places: Places) -> np.ndarray:
+        """The prompt's roles at the end (some models put the image before the ids), with what the probe found."""
+        before = len(places) - len(self.roles)
+        roles = np.concatenate([np.full(before, "unknown", dtype=object), self.roles])
+        if before:
+            front = np.flatnonzero(~places.placed[:before])
+            prefix = list(self.assembler.prefix)
+            roles[front] = prefix[: len(front)] if len(front) <= len(prefix) else "unknown"
+        claimed = roles == "image"
+        roles[claimed & ~places.placed] = "query" if places.whole else "separator"
+        roles[places.placed] = "image"
+        return roles
