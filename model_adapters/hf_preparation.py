@@ -107,6 +107,10 @@ class ProcessorPreparation:
         if "mm_token_type_ids" in self.accepts and "mm_token_type_ids" not in found:
             found = self.processor(**given, return_tensors="pt", return_mm_token_type_ids=True, **self.call)
         found = dict(found) if isinstance(found, Mapping) else {"pixel_values": found}
+        apart = getattr(self.processor, "qformer_tokenizer", None)
+        if apart is not None and request.batch > 1:  # it counts positions from the left, so padding goes to the right
+            again = apart(given["text"], padding=True, padding_side="right", return_tensors="pt")
+            found.update({f"qformer_{name}": tensor for name, tensor in again.items()})
         if "image_patches" in found and "pixel_values" in self.accepts:  # an older name of Fuyu's
             found.setdefault("pixel_values", found.pop("image_patches"))
         return found

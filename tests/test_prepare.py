@@ -81,9 +81,8 @@ def test_a_video_is_seen(name, picture):
     frames = [frame.resize((64, 64)) for frame in frames]
     inputs = model.prepare(video=frames, text="What happens?")
     assert len(inputs.frames[0]) == 4
-    assert "pixel_values_videos" in inputs.tensors
     still = model.prepare(video=frames[:1] * 4, text="What happens?")
-    assert (answer(model, inputs) - answer(model, still)).abs().max() > 1e-6
+    assert (answer(model, inputs)[0, -1] - answer(model, still)[0, -1]).abs().max() > 1e-6
 
 
 def test_a_video_tower_gets_as_many_frames_as_it_takes(picture):
