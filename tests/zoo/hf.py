@@ -43,6 +43,8 @@ def build(name: str, *, seed: int = 0, attn_implementation: str | None = None) -
         torch.manual_seed(seed)
         model = architecture._from_config(config, **options)
     shaken(model, seed)
+    if family.generation:
+        model.generation_config.update(**family.generation)
     settled(model, lambda: model(**inputs(name, model, processor)))
     return model, processor
 

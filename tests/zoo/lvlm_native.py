@@ -97,6 +97,7 @@ FAMILIES = (
             "text_config.moe_intermediate_size": 32,
         },
         extra={"decoder_input_ids": [["<pad>"] * 16]},
+        generation={"max_denoising_steps": 2, "disable_compile": True},
         tokens=GEMMA4,
         prompt="{image}{text}",
         image_processor="Gemma4ImageProcessor",

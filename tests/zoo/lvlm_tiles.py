@@ -119,14 +119,12 @@ FAMILIES = (
     Family(
         "aria",
         config={
-            "vision_config.image_size": 490,
-            "vision_config.patch_size": 35,
+            "vision_config.image_size": 980,
+            "vision_config.patch_size": 70,
             "projector_patch_to_query_dict": {196: 16},
         },
         prompt="{image}{text}",
-        image={"max_image_size": 490},
-        options={"size_conversion": {490: 16}},
-        call={"max_image_size": 490},
+        options={"size_conversion": {980: 16}},
     ),
     Family(
         "molmo2",

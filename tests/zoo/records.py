@@ -47,6 +47,8 @@ class Family:
     tokenizer: str = ""
     video_processor: str = ""
     """Class names, where the Auto mappings give none or one that cannot be used here."""
+    generation: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the model's own `generate`, for the families that have some."""
     generates: bool = True
     kind: str = "lvlm"
     """lvlm, tower or dual."""

@@ -103,6 +103,8 @@ def build_timm(name: str, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = timm.create_model(name, pretrained=False, **options)
+    # As in a checkpoint of this size: timm itself goes on naming the size of the published weights.
+    model.pretrained_cfg = {**model.pretrained_cfg, "input_size": (3, record.img_size, record.img_size)}
     pictures = timm_image(name, seed, count=4)
     return settled(shaken(model, seed), lambda: model(pictures))
 
