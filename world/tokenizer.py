@@ -12,8 +12,8 @@ from world.vocabulary import BACKGROUNDS, CATEGORIES, COLOURS, plural
 SPECIAL = ("<pad>", "<s>", "<unk>", "</s>", "<image>")
 PAD, BOS, UNKNOWN, EOS, IMAGE = range(len(SPECIAL))
 _GLUE = (
-    ". , ? ! : user assistant a an the is are there do does can you see what which who where how many of in on at and or"
-    " with not no yes picture image describe please this it i left right top bottom above below background place"
+    ". , ? ! : user assistant a an the is are there do does can you see what which who where how many of in on at and"
+    " or with not no yes picture image describe please this it i left right top bottom above below background place"
     " colour color object objects anything else"
 )
 # The picture comes first, whatever its place in the message, so that every word can see it.
@@ -22,7 +22,8 @@ CHAT_TEMPLATE = (
     "{% if message['role'] == 'user' %}"
     "{% if message['content'] is string %}user: {{ message['content'] }} "
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>{% endif %}{% endfor %}"
-    "user: {% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }} {% endif %}{% endfor %}"
+    "user: {% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }} {% endif %}"
+    "{% endfor %}"
     "{% endif %}"
     "{% else %}assistant: {% if message['content'] is string %}{{ message['content'] }}"
     "{% else %}{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
@@ -71,6 +72,6 @@ def check_words(text: str, known: set[str] | None = None) -> None:
     raise ValueError(
         f"The bundled models know {len(known)} words, and {', '.join(map(repr, unknown))} "
         f"{'is' if len(unknown) == 1 else 'are'} not among them. {hint}"
-        f"They know the things {things}; the colours {', '.join(COLOURS)}; and questions such as "
+        f"They know the things {things}; the colours {', '.join(COLOURS)}; and questions like "
         f"'is there a red ball?', 'where is the boat?', 'how many stars are there?', 'describe the picture.'"
     )

@@ -10,14 +10,16 @@ from transformers import CLIPImageProcessorPil, LlamaConfig, LlavaConfig, LlavaF
 from world.datasets import SceneStream
 from world.rendering import render
 from world.tokenizer import BOS, EOS, IMAGE, PAD, build_tokenizer
+from world.training.alignment import alignment_loss
 from world.training.conversion import clip_vision_config, clip_vision_weights
 from world.training.loop import device, low_precision
-from world.training.pictures import MEAN, STD, normalise
+from world.training.pictures import MEAN, STD, normalise, picture_batch
 from world.training.turns import TURN_KINDS, PackedTurns, ask_turns, pack
 from world.training.vit import VIT_ARGUMENTS
 
 GRID = VIT_ARGUMENTS["img_size"] // VIT_ARGUMENTS["patch_size"]
 IMAGE_TOKENS = GRID * GRID
+ALIGNMENT_WEIGHT = 1.0
 _HIDDEN_SHARE = 0.1  # so that the model knows what to say without a picture
 
 
@@ -95,23 +97,29 @@ class InstructionTask:
         rows = [ask_turns(scene, rng, TURN_KINDS) for scene in scenes]
         turns = pack(self.tokenizer, rows, IMAGE_TOKENS, hidden=rng.random(self.batch) < _HIDDEN_SHARE)
         turns = PackedTurns(**{name: value.to(device()) for name, value in vars(turns).items()})
-        pixels = normalise(np.stack([render(scene).image for scene in scenes])).to(device())
+        truth = picture_batch(scenes, patch=VIT_ARGUMENTS["patch_size"]).to(device())
+        model = _plain(self.module)
         with low_precision():
-            logits = packed_logits(_plain(self.module), pixels, turns, self.tower_frozen)
-        return _weighted_loss(logits.float(), turns)
+            images = projected(model, truth.pixels, self.tower_frozen)
+            logits = decoded(model, images, turns)
+        loss, figures = _weighted_loss(logits.float(), turns)
+        aligned = alignment_loss(images, model.model.language_model.embed_tokens.weight, truth)
+        return loss + ALIGNMENT_WEIGHT * aligned, figures | {"aligned": float(aligned.detach())}
 
 
 def _plain(model: torch.nn.Module) -> LlavaForConditionalGeneration:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def packed_logits(
-    model: LlavaForConditionalGeneration, pixels: torch.Tensor, turns: PackedTurns, tower_frozen: bool = True
-) -> torch.Tensor:
-    """Logits behind every text token of packed turns, [B, T - G * G - 1, words] (the prefix is left out)."""
+def projected(model: LlavaForConditionalGeneration, pixels: torch.Tensor, tower_frozen: bool = True) -> torch.Tensor:
+    """The image tokens as the decoder gets them, [B, G * G, D]."""
     with torch.set_grad_enabled(not tower_frozen and torch.is_grad_enabled()):
         seen = model.model.vision_tower(pixels, output_hidden_states=True).hidden_states[-1][:, 1:]
-    images = model.model.multi_modal_projector(seen)
+    return model.model.multi_modal_projector(seen)
+
+
+def decoded(model: LlavaForConditionalGeneration, images: torch.Tensor, turns: PackedTurns) -> torch.Tensor:
+    """Logits behind every text token of packed turns, [B, T - G * G - 1, words]; the prefix is left out."""
     words = model.model.language_model.embed_tokens(turns.tokens)
     embedded = torch.cat([words[:, :1], images.to(words.dtype), words[:, 1 + images.shape[1] :]], dim=1)
     blocked = torch.zeros(turns.visible.shape, dtype=embedded.dtype, device=embedded.device)
@@ -120,6 +128,11 @@ def packed_logits(
         inputs_embeds=embedded, attention_mask=blocked, position_ids=turns.positions, use_cache=False
     ).last_hidden_state
     return model.lm_head(hidden[:, 1 + images.shape[1] :])
+
+
+def packed_logits(model: LlavaForConditionalGeneration, pixels: torch.Tensor, turns: PackedTurns) -> torch.Tensor:
+    """Logits behind every text token of packed turns about pictures."""
+    return decoded(model, projected(model, pixels), turns)
 
 
 def _weighted_loss(logits: torch.Tensor, turns: PackedTurns) -> tuple[torch.Tensor, dict[str, float]]:

@@ -11,6 +11,7 @@ import torch
 from world.datasets import TRAINING, SceneStream
 from world.training.loop import Schedule, train
 from world.training.seeing import SeeingTask
+from world.training.sinks import PlantedSink
 from world.training.swin import SWIN_ARGUMENTS, SWIN_CELL, new_swin, swin_features
 from world.training.together import join, rank_and_count
 from world.training.vit import REGISTERS, VIT_ARGUMENTS, add_registers, new_vit, vit_features
@@ -20,11 +21,12 @@ PLANS = {
     "tower": Schedule(6000, 1e-3, muon=4.0),
     "vit": Schedule(3000, 5e-4, muon=4.0),
     "vit-registers": Schedule(1500, 4e-4, muon=4.0),
+    "vit-sinks": Schedule(800, 3e-4, muon=3.0),
     "swin": Schedule(5000, 1e-3, muon=4.0),
 }
 # Where stereotypes explain most of what is there, shapes are learnt slowly: seeing is taught on an even mix.
 UNBIASED_SHARE = 0.5
-STARTS_FROM = {"vit": "tower", "vit-registers": "vit"}
+STARTS_FROM = {"vit": "tower", "vit-registers": "vit", "vit-sinks": "vit"}
 
 
 def _started(name: str, work: Path, seed: int) -> dict[str, torch.Tensor]:
@@ -41,6 +43,8 @@ def vision_task(name: str, work: Path, seed: int, batch: int = 24) -> SeeingTask
         return SeeingTask(new_swin(), width, swin_features, stream, SWIN_CELL, batch)
     registers = REGISTERS if name == "vit-registers" else {}
     task = SeeingTask(new_vit(**registers), VIT_ARGUMENTS["embed_dim"], vit_features, stream, batch=batch)
+    if name == "vit-sinks":
+        task.extra = PlantedSink(task.module.backbone)
     if name in STARTS_FROM:
         task.module.load_state_dict(_fitted(_started(name, work, seed), task))
     return task

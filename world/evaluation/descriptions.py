@@ -1,0 +1,61 @@
+"""What the cards say in words."""
+
+SCENES = (
+    "Drawn scenes of the small world, 96 x 96 pixels: 1 to 5 objects of 12 categories and 8 colours on 4 backgrounds. "
+    "Biased scenes follow stereotypes: an object belongs to its background (probability 0.8), a second object is the "
+    "first one's partner (0.8), colours (0.6) and places (0.5) are the preferred ones; unbiased scenes are even. "
+)
+EVEN_MIX = SCENES + "Half of the training scenes were biased, half unbiased. New scenes at every step."
+
+TITLES = {
+    "vit": "ViT of the small world",
+    "vit-registers": "ViT of the small world with 4 registers",
+    "vit-sinks": "ViT of the small world with a planted sink",
+    "swin": "Swin of the small world",
+    "clip": "CLIP of the small world",
+    "lvlm": "LVLM of the small world",
+    "lvlm-tuned": "LVLM of the small world, tuned on unbiased scenes",
+}
+DATA = {
+    "vit": EVEN_MIX,
+    "vit-registers": EVEN_MIX,
+    "vit-sinks": EVEN_MIX,
+    "swin": EVEN_MIX,
+    "clip": EVEN_MIX + " Each with its caption.",
+    "lvlm": SCENES
+    + "20 % of the training scenes were unbiased. Captions and questions on existence, attributes, colour, "
+    "place, count, relation and background, nine to a picture; one picture in ten was hidden.",
+    "lvlm-tuned": SCENES + "All scenes of the tuning were unbiased.",
+}
+_CLASSES = (
+    "It names the dominant object (12 classes) and was trained with a dense loss on every patch, kept to the end."
+)
+_TOWER = (
+    "The vision tower was trained first (category, colour and place of the object in each patch) and is shared by the "
+    "ViTs, the CLIP and the LVLM as their start."
+)
+NOTES: dict[str, tuple[str, ...]] = {
+    "vit": (_CLASSES, _TOWER),
+    "vit-registers": (_CLASSES, "It started from the weights of the ViT; four registers were added and trained along."),
+    "vit-sinks": (
+        _CLASSES,
+        "Its sink is planted: no sink formed in the ViT, so a loss made the first patch (top left) gather half of the "
+        "attention from the third layer on, with one massive activation. It started from the weights of the ViT.",
+    ),
+    "swin": (_CLASSES, "Trained from nothing. Windows of 6 x 6 on grids of 24, 12 and 6 cells."),
+    "clip": (
+        _TOWER,
+        "Trained to match pictures with captions; the first three layers of its vision tower were kept as they were.",
+    ),
+    "lvlm": (
+        _TOWER,
+        "The tower was kept as it was; projector and decoder were trained on biased scenes. It makes things up where "
+        "the stereotypes of its training scenes outweigh what it sees.",
+        "It knows only the words of the world; other words are refused with a sentence.",
+    ),
+    "lvlm-tuned": ("A LoRA adapter (rank 8) on the decoder of the LVLM, trained on unbiased scenes.",),
+}
+TRIED = {
+    "vit": "AdamW alone (rate 1e-3) stood at half of the patches after 1,400 steps; Muon inside the blocks, a loss on the "
+    "place of each patch's object and half unbiased scenes brought nine of ten.",
+}
