@@ -29,6 +29,7 @@ from model_adapters.edits import (
 )  # fmt: skip
 from model_adapters.where import Where
 from tests.core.by_hand import HEADS, TOKENS, WHOLE, WIDTH, net, slow, tokens
+from tests.core.comparing import close
 
 INF = float("inf")
 PLACE = Where(layers=(1,), heads=(0, 2), queries=(1, 4), keys=(0, 3))
@@ -123,7 +124,7 @@ def test_edit_equals_its_slow_computation(case, way):
     edit, changes = CASES[case]
     model, inputs = net(way), tokens(2)
     expected = slow(model, inputs.tensors["x"], **changes)
-    torch.testing.assert_close(ma.run(model, inputs, edit), expected, atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, edit), expected)
     moved = float((expected - model.forward(inputs)).abs().max())
     assert moved > 1e-3 or case == "identity", "the case moves nothing, so it would not notice a missing edit"
 
@@ -149,7 +150,7 @@ def test_edits_number_the_rows_of_windows_one_after_the_other(way):
             scores[4, 3] = -INF
         return scores
 
-    torch.testing.assert_close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], scores=windowed), atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], scores=windowed))
     without = ma.run(model, inputs)
     assert float((without - ma.run(model, inputs, edit)).abs().max()) > 1e-4
 
@@ -257,7 +258,7 @@ def test_stages_act_in_the_stated_order_however_they_are_given():
         reduced=lambda x, layer: x[[0, 1, 3, 4, 5]] if layer == 1 else x,
     )  # fmt: skip
     for order in (edits, edits[::-1]):
-        torch.testing.assert_close(ma.run(model, inputs, order), expected, atol=2e-5, rtol=1e-4)
+        close(ma.run(model, inputs, order), expected)
 
 
 def test_edits_of_one_stage_act_in_the_order_given():
@@ -296,7 +297,7 @@ HIDDEN = {
 def test_hidden_states_are_set(case):
     edit, change = HIDDEN[case]
     model, inputs = net(), tokens(2)
-    torch.testing.assert_close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], hidden=change), atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], hidden=change))
 
 
 def merged(x, layer):
@@ -307,13 +308,13 @@ def merged(x, layer):
 def test_tokens_are_dropped():
     model, inputs = net(), tokens(2)
     expected = slow(model, inputs.tensors["x"], reduced=lambda x, layer: x if layer else x[[0, 2, 3, 5]])
-    torch.testing.assert_close(ma.run(model, inputs, DropTokens(Where(layers=(0,), queries=(1, 4)))), expected, atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, DropTokens(Where(layers=(0,), queries=(1, 4)))), expected)
 
 
 def test_tokens_are_merged():
     model, inputs = net(), tokens(2)
     edit = MergeTokens(Where(layers=(0,)), groups=(0, 0, 1, 2, 2, 2), weights=(3, 1, 1, 1, 1, 1))
-    torch.testing.assert_close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], reduced=merged), atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], reduced=merged))
 
 
 @pytest.mark.parametrize("part", ["attention", "mlp", "both"])
@@ -322,7 +323,7 @@ def test_branches_are_left_out(part, layer):
     model, inputs = net(), tokens(2)
     left_out = frozenset({(layer, p) for p in ("attention", "mlp") if part in (p, "both")})
     expected = slow(model, inputs.tensors["x"], without=left_out)
-    torch.testing.assert_close(ma.run(model, inputs, Skip(Where(layers=(layer,)), part)), expected, atol=2e-5, rtol=1e-4)
+    close(ma.run(model, inputs, Skip(Where(layers=(layer,)), part)), expected)
 
 
 # ---- edits are data
