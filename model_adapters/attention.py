@@ -65,24 +65,26 @@ def scores(call: Sdpa, rows: torch.Tensor | slice | None = None) -> torch.Tensor
     return result
 
 
-def softmax_rows(scored: torch.Tensor) -> torch.Tensor:
+def softmax_rows(scored: torch.Tensor, *, masked: bool = True) -> torch.Tensor:
     """Weights of scored rows; a row whose keys are all masked gets weights of zero, as the kernels' outputs have it."""
     if scored.requires_grad:
         weights = scored.softmax(-1)
     else:
         weights = torch.softmax(scored, -1, out=scored)
+    if not masked:
+        return weights
     # A fully masked row is NaN throughout, so its first entry tells.
     empty = torch.isnan(weights[..., :1])
     return weights.masked_fill(empty, 0.0) if bool(empty.any()) else weights
 
 
 def weights(call: Sdpa, rows: torch.Tensor | slice | None = None) -> torch.Tensor:
-    """Attention weights [..., H, R, K], float32."""
-    return softmax_rows(scores(call, rows))
+    """The attention weights [..., H, R, K], float32."""
+    return softmax_rows(scores(call, rows), masked=call.mask is not None)
 
 
 def mix(call: Sdpa, weights: torch.Tensor) -> torch.Tensor:
-    """weights @ values [..., H, R, D], grouped heads included."""
+    """Weights @ values [..., H, R, D], grouped heads included."""
     value = call.value
     weights = weights.to(value.dtype)
     if not _grouped(weights, value, call.grouped):

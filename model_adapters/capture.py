@@ -46,10 +46,12 @@ def capture(
     keep, want, edits = keep or Keep(), check_want(want), check_edits(edits)
     limit = free_bytes()
     if keep.reduce is not None and "gradients" in want:
-        raise ValueError("gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own.")
+        raise ValueError(
+            "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
+        )
     refuse_too_much(model, inputs, keep, want, limit)
     tap = AttentionTap(
-        model.module, keep=keep, edits=edits, want=want, batch=inputs.batch, labels=model.tap_labels,
+        model.module, keep=keep, edits=edits, want=want, batch=inputs.batch, labels=model.tap_labels, scopes=model.tap_scopes,
         roles=Roles(model, inputs), limit=limit,
     )  # fmt: skip
     gradients = "gradients" in want
@@ -64,7 +66,13 @@ def capture(
 def run(model: Model, inputs: Inputs, edits: Iterable[Edit] | Edit = ()) -> torch.Tensor:
     """The model's logits under edits, keeping nothing; gates that require a gradient get one."""
     tap = AttentionTap(
-        model.module, keep=NOTHING, edits=edits, batch=inputs.batch, labels=model.tap_labels, roles=Roles(model, inputs)
+        model.module,
+        keep=NOTHING,
+        edits=check_edits(edits),
+        batch=inputs.batch,
+        labels=model.tap_labels,
+        scopes=model.tap_scopes,
+        roles=Roles(model, inputs),
     )
     with model.lock, torch.set_grad_enabled(any(_differentiable(e) for e in tap.edits)), tap:
         return model.logits(model.forward(inputs))

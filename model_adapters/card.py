@@ -34,10 +34,19 @@ class Card:
         return replace(self, notes=(*self.notes, *notes))
 
     def with_record(self, record: Mapping[str, Any]) -> Card:
-        """The same card with what a `card.json` says; what has no field of its own becomes a note."""
+        """The same card with what a `card.json` says; other texts and figures become notes."""
         known = {field.name for field in fields(self)}
         taken: dict[str, Any] = {k: v for k, v in record.items() if k in known and k != "notes"}
         taken = {k: tuple(v) if isinstance(v, list) else v for k, v in taken.items()}
         notes = record.get("notes", ())
-        more = [f"{key}: {value}" for key, value in record.items() if key not in known]
-        return replace(self, **taken).with_notes(*([notes] if isinstance(notes, str) else notes), *more)
+        more = [f"{key}: {value}" for key, value in record.items() if key not in known and isinstance(value, str)]
+        measured = [_figure(key, value) for key, value in record.get("figures", {}).items()]
+        return replace(self, **taken).with_notes(*([notes] if isinstance(notes, str) else notes), *more, *measured)
+
+
+def _figure(name: str, figure: Mapping[str, Any]) -> str:
+    """One measured figure in words, with its range and how many images it rests on."""
+    words = f"{name.replace('_', ' ')}: {figure['value']:.3g}"
+    if {"low", "high"} <= set(figure):
+        words += f" ({figure['low']:.3g} to {figure['high']:.3g})"
+    return words + (f", {figure['images']:,} images" if "images" in figure else "")

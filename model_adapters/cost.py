@@ -115,9 +115,7 @@ def refuse_too_much(model: Model, inputs: Inputs, keep: Keep, want: frozenset[st
         )
 
 
-def alternatives(
-    seen: Seen, model: Model, inputs: Inputs, keep: Keep, want: frozenset[str], limit: int
-) -> str:
+def alternatives(seen: Seen, model: Model, inputs: Inputs, keep: Keep, want: frozenset[str], limit: int) -> str:
     """A sentence that names smaller captures that would fit."""
     tried = {
         "dtype='float16'": replace(keep, dtype="float16"),
@@ -155,7 +153,9 @@ def _bytes(seen: Seen, model: Model, inputs: Inputs, keep: Keep, want: frozenset
             rows = _row_count(site, queries, keep, inputs, model)
             extras = len(want & {"values", "heads"}) + 2 * len(want & {"queries"}) + len(want & {"gradients"})
             width = seen.widths.get(site) or _USUAL_WIDTH
-            total += inputs.batch * (_weight_bytes(heads, rows, keys, keep, want) + extras * heads * max(queries, keys) * width * 4)
+            total += inputs.batch * (
+                _weight_bytes(heads, rows, keys, keep, want) + extras * heads * max(queries, keys) * width * 4
+            )
     return total
 
 

@@ -91,10 +91,11 @@ def generate(
     decoding = decoding or Greedy()
     tap = AttentionTap(
         model.module, keep=_last(keep), edits=check_edits(edits), batch=getattr(decoding, "beams", 1),
-        labels=model.tap_labels, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
+        labels=model.tap_labels, scopes=model.tap_scopes, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
     )  # fmt: skip
+    generator: Any = model.module.generate
     with model.lock, torch.no_grad(), _seeded(decoding), tap:
-        out = model.module.generate(
+        out = generator(
             **inputs.tensors, max_new_tokens=max_new_tokens, return_dict_in_generate=True, output_logits=True,
             output_scores=decoding.options["num_beams"] > 1, **_told(decoding),
         )  # fmt: skip

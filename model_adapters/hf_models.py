@@ -83,10 +83,11 @@ def _build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.
         raise AdapterError(f"{source!r} is a folder on this machine. Load it as path:{source}.")
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     module_class = class_of(config)
+    notes: list[str] = []
     if weights == "random":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            module, notes = module_class(config).to(dtype), []
+            module = module_class(config).to(dtype)
     elif weights == "pretrained":
         module, notes = _filled(module_class, source, source, dtype=dtype, device_map=device_map)
     else:

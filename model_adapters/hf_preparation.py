@@ -77,8 +77,7 @@ class ProcessorPreparation:
         together = getattr(self.config, "model_type", "") in _PAIRS
         if together and len(request.texts) != request.batch:
             raise ValueError(
-                "This model reads each image together with one text. "
-                f"Got {request.batch} images, {len(request.texts)} texts."
+                f"This model reads each image together with one text. Got {request.batch} images, {len(request.texts)} texts."
             )
         padding: dict[str, Any] = {"padding": True}
         if str(getattr(self.config, "model_type", "")).startswith("siglip"):  # trained on padded texts, without a mask
@@ -98,8 +97,7 @@ class ProcessorPreparation:
             given["videos" if takes_videos else "images"] = [[np.asarray(one) for one in clip] for clip in frames]
         if getattr(self.processor, "tokenizer", None) is not None:
             given["text"] = [
-                prompt(self.processor, text, count, bool(frames))
-                for text, count in zip(request.texts, counts, strict=True)
+                prompt(self.processor, text, count, bool(frames)) for text, count in zip(request.texts, counts, strict=True)
             ]
         if request.batch > 1:
             given.update(padding=True, padding_side="left")
@@ -151,7 +149,8 @@ def accepted(module: torch.nn.Module) -> frozenset[str]:
     names = _arguments(module)
     if not names & {"pixel_values", "input_ids", "flattened_patches"}:
         return frozenset()
-    encoder = module.get_encoder() if getattr(getattr(module, "config", None), "is_encoder_decoder", False) else None
+    inner: Any = getattr(module, "get_encoder", None)
+    encoder = inner() if getattr(getattr(module, "config", None), "is_encoder_decoder", False) else None
     return names | (_arguments(encoder) if isinstance(encoder, torch.nn.Module) else frozenset())
 
 
@@ -194,6 +193,4 @@ def _moved(value: Any, device: torch.device, dtype: torch.dtype) -> Any:
 
 
 def _holds_tensors(value: Any) -> bool:
-    return any(
-        isinstance(one, torch.Tensor) or (isinstance(one, (list, tuple)) and _holds_tensors(one)) for one in value
-    )
+    return any(isinstance(one, torch.Tensor) or (isinstance(one, (list, tuple)) and _holds_tensors(one)) for one in value)

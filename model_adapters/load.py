@@ -75,9 +75,7 @@ def load(
     return _checked(model) if verify else model
 
 
-def wrap(
-    module: nn.Module, processor: Any = None, name: str = "mine", *, kind: Kind | None = None, verify: bool = True
-) -> Model:
+def wrap(module: nn.Module, processor: Any = None, name: str = "mine", *, kind: Kind | None = None, verify: bool = True) -> Model:
     """Make a model of the user's own module, which stays where it is and is put into evaluation mode.
 
     Args:

@@ -13,6 +13,7 @@ from torch import nn
 
 from model_adapters.card import Card
 from model_adapters.errors import AdapterError
+from model_adapters.events import says_attention
 from model_adapters.inputs import Inputs, Kind, Request, request
 from model_adapters.labels import Labels
 
@@ -58,6 +59,21 @@ class Model:
     def tap_labels(self) -> Labels:
         """The towers and layers of the module, read from its names once."""
         return Labels(self.module, self.kind)
+
+    @property
+    def tap_scopes(self) -> frozenset[str] | None:
+        """The modules inside which attention happens, once the check has seen them; None listens everywhere.
+
+        Models that call softmax themselves may use its result outside that module, so they are heard whole.
+        """
+        if self.report is None or not self.report.passed or any(s.kind == "softmax" for s in self.report.seen):
+            return None
+        return self._attention_modules
+
+    @cached_property
+    def _attention_modules(self) -> frozenset[str]:
+        seen = {site.name for site in self.report.seen}
+        return frozenset(seen | {n for n, m in self.module.named_modules() if n and says_attention(n, m)})
 
     @property
     def config(self) -> Any:

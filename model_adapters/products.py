@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from model_adapters.errors import AdapterError
 from model_adapters.site import Site
 
+_MT: Any = torch.Tensor.mT.__get__  # type: ignore[attr-defined]
 _PRODUCTS = frozenset({torch.matmul, torch.bmm, torch.Tensor.matmul, torch.Tensor.bmm, torch.Tensor.__matmul__})
 _TRANSPARENT = frozenset(
     {
@@ -31,9 +32,7 @@ _ELEMENTWISE = frozenset(
     }
 )  # fmt: skip
 """Talking heads (a linear map over heads) and gates between several weights keep the shape."""
-_AXES = frozenset(
-    {torch.Tensor.transpose, torch.transpose, torch.Tensor.swapaxes, torch.Tensor.permute, torch.permute, torch.Tensor.mT.__get__}
-)
+_AXES = frozenset({torch.Tensor.transpose, torch.transpose, torch.Tensor.swapaxes, torch.Tensor.permute, torch.permute, _MT})
 
 Done = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """done(values [..., K, D], outputs [..., Q, D]) -> outputs, perhaps edited."""

@@ -131,11 +131,9 @@ class Recorder:
         if self.step == 0:
             self.hidden_bytes += hidden.numel() * 4
 
-    def hidden(self, tower: str, layer: int, hidden: torch.Tensor | None, *, entry: bool) -> torch.Tensor | None:
+    def hidden(self, tower: str, layer: int, hidden: torch.Tensor, *, entry: bool) -> torch.Tensor:
         """Keep the hidden states before a block (entry) or after the last one."""
         key = (max(self.step, 0), tower, layer)
-        if hidden is None:
-            return None
         if "gradients" in self.want:
             if entry and not hidden.requires_grad:
                 hidden = hidden.detach().requires_grad_()
@@ -159,6 +157,10 @@ class Recorder:
 
     def _weights(self, record: Record, site: Site, fold: Fold, call: Sdpa, edited: Edited | None) -> None:
         queries = call.query.shape[-2]
+        if self._is_single(fold, queries) and edited is None:
+            self._reserve(record)
+            record.weights = self._store(attention.weights(call).to(_DTYPES[self.keep.dtype]))
+            return
         record.kept = self._rows(site, fold, queries, call.query.device)
         inside, after = _split(record.kept, fold.windows, queries)
         if edited is None and isinstance(self.keep.heads, tuple) and call.query.dim() == 4 and not fold.heads_first:
@@ -175,6 +177,11 @@ class Recorder:
         result = self._merged(parts, queries if inside is None else len(inside), fold.windows)
         record.weights = self._store(result if after is None else result[:, :, after])
 
+    def _is_single(self, fold: Fold, queries: int) -> bool:
+        """One query over all heads: a generation's new token, made without the detours."""
+        plain = self.keep.heads == "all" and self.keep.reduce is None and self.keep.queries in ("all", "last")
+        return plain and queries == 1 and fold.lead == (fold.batch, fold.heads)
+
     def _rows(self, site: Site, fold: Fold, queries: int, device: torch.device) -> torch.Tensor | None:
         if self.keep.queries == "all":
             return None
@@ -183,10 +190,12 @@ class Recorder:
             counts = chosen.flatten(1).sum(1)
             if int(counts.min()) != int(counts.max()):
                 raise AdapterError(
-                    f"queries={self.keep.queries!r} means {counts.tolist()} rows in the items of this batch; give them one at a time, "
-                    "or name rows that all items share."
+                    f"queries={self.keep.queries!r} means {counts.tolist()} rows in the items of this batch; "
+                    "give them one at a time, or name rows that all items share."
                 )
-            raise AdapterError(f"queries={self.keep.queries!r} means other rows in each item of this batch; give them one at a time.")
+            raise AdapterError(
+                f"queries={self.keep.queries!r} means other rows in each item of this batch; give them one at a time."
+            )
         return torch.nonzero(chosen[0].flatten()).flatten()
 
     def chosen(self, whole: torch.Tensor, kept: torch.Tensor | None) -> torch.Tensor:
@@ -239,12 +248,13 @@ class Recorder:
     def _store(self, tensor: torch.Tensor, *, copy: bool = False) -> torch.Tensor:
         """Own the tensor, and move it off the accelerator when enough has gathered there."""
         self.bytes += tensor.numel() * tensor.element_size()
+        copy = copy or tensor.untyped_storage().nbytes() > tensor.numel() * tensor.element_size()
         if tensor.device.type == "cpu":
-            return tensor.clone() if copy or tensor._base is not None else tensor
+            return tensor.clone() if copy else tensor
         self._waiting += tensor.numel() * tensor.element_size()
         if self._waiting > _ON_DEVICE:
             return tensor.cpu()
-        return tensor.clone() if copy or tensor._base is not None else tensor
+        return tensor.clone() if copy else tensor
 
 
 def _same(made: torch.Tensor) -> torch.Tensor:

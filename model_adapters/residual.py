@@ -60,13 +60,14 @@ class Stream:
         self.hidden = result
         return result
 
-    def finish(self, output: torch.Tensor) -> None:
+    def finish(self, output: torch.Tensor | None) -> None:
         """Complain about an edit that found no place in this block."""
         missed = [e for i, e in enumerate(self.edits) if i not in self.done]
         if missed:
             raise AdapterError(
                 f"{type(missed[0]).__name__} was asked for in block {self.name}, but its branches are not added to a residual "
-                f"stream that could be followed (output {tuple(output.shape)}). Skip(part='both') works on every block that keeps the shape of its tokens."
+                f"stream that could be followed (output {None if output is None else tuple(output.shape)}). "
+                "Skip(part='both') works on every block that keeps the shape of its tokens."
             )
 
     def _is_stream(self, value: object) -> bool:

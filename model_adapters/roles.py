@@ -63,7 +63,8 @@ class Roles:
         if rows is None or len(rows) != count:
             known = "no layout" if rows is None else f"a layout of {len(rows)} rows"
             raise AdapterError(
-                f"The roles of {count} {side} of {site.name} were asked for, but the geometry has {known} for it; give row numbers."
+                f"The roles of {count} {side} of {site.name} were asked for, but the geometry has {known} for it; "
+                "give row numbers."
             )
         return rows.roles
 

@@ -74,8 +74,9 @@ REDUCTIONS: dict[str, Reduction] = {
 class Keep:
     """Which rows of which sites to keep, and in what precision.
 
-    `sites` is "all", or site names (or `Site`s, or layer numbers). `queries` may name a role ("class", "last", "image", "text") or list row
-    numbers. `heads="mean"` averages over heads inside the layer. `reduce` replaces the rows by a statistic of them.
+    `sites` is "all", or site names (or `Site`s, or layer numbers). `queries` may name a role ("class", "last", "image",
+    "text") or list row numbers. `heads="mean"` averages over heads inside the layer. `reduce` replaces the rows by a
+    statistic of them.
     """
 
     sites: Literal["all", "none"] | tuple[str | int | Site, ...] = "all"

@@ -16,15 +16,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from model_adapters import attention
-from model_adapters.edits import DropTokens, Edit, MergeTokens, SetHidden, Skip, check_edits
+from model_adapters.blocks import Blocks
+from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
 from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments
 from model_adapters.fold import Fold, declared_heads, fold_of, head_count
-from model_adapters.hidden import Found, find_hidden, find_output, with_output
 from model_adapters.labels import Label, Labels
 from model_adapters.products import Products
 from model_adapters.recorder import Recorder
-from model_adapters.residual import ADDITIONS, Stream
 from model_adapters.site import Keep, Kind, Site
 from model_adapters.trail import Observer, follow
 from model_adapters.where import RoleSource, Scope
@@ -44,6 +43,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         labels: Labels | None = None,
         roles: RoleSource | None = None,
         towers: frozenset[str] | None = None,
+        scopes: frozenset[str] | None = None,
         limit: int | None = None,
     ) -> None:
         """Prepare a tap.
@@ -57,6 +57,8 @@ class AttentionTap(TorchFunctionMode, Observer):
             labels: the model's towers and layers (read from the module's names by default).
             roles: where the roles of rows come from, for selections by role.
             towers: the towers to keep rows of (all by default).
+            scopes: the modules inside which attention is known to happen; the tap listens only there, which spares the
+                rest of the model a Python call per torch function. None listens everywhere.
             limit: bytes that may be kept before the run is refused.
         """
         TorchFunctionMode.__init__(self)
@@ -70,24 +72,42 @@ class AttentionTap(TorchFunctionMode, Observer):
         """The names of all modules that ran."""
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
-        self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("hidden", "scores", "weights", "output", "residual")}
+        self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
+        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
-        self._streams: list[Stream] = []
         self._products = Products()
         self._open = ExitStack()
-        self._inputs: dict[str, torch.Tensor] = {}
+        self._scopes = None if self._needs_all(scopes) else scopes
+        self._depth = 0
         self._first_block = ""
 
     def __enter__(self) -> AttentionTap:
         self._open.enter_context(follow(self))
-        TorchFunctionMode.__enter__(self)
+        if self._scopes is None:
+            self._listen()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        TorchFunctionMode.__exit__(self, *error)
+        if self._depth:
+            self._depth = 0
+            TorchFunctionMode.__exit__(self, *error)
         self._open.close()
-        self._streams.clear()
+        self._blocks.clear()
+
+    def _needs_all(self, scopes: frozenset[str] | None) -> bool:
+        """Whether the tap must hear every function: additions to the residual stream, products outside the module."""
+        return scopes is None or bool(self._blocks.residual)
+
+    def _listen(self) -> None:
+        if not self._depth:
+            TorchFunctionMode.__enter__(self)
+        self._depth += 1
+
+    def _rest(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            TorchFunctionMode.__exit__(self, None, None, None)
 
     # ---- what the modules tell
 
@@ -97,22 +117,23 @@ class AttentionTap(TorchFunctionMode, Observer):
         if not name or self._starts_over(name):
             self.step += 1
             self._calls.clear()
+        if self._scopes is not None and name in self._scopes:
+            self._listen()
         if name not in self.labels.blocks:
             return None
-        found = find_hidden(args, kwargs)
-        if found is None:
-            return None
-        return self._block_starts(self._labelled(name), found, args, kwargs)
+        return self._blocks.starts(self._labelled(name), self.step, args, kwargs)
 
     def left(self, name: str, module: nn.Module, output: Any) -> Any:
         """A module ends."""
+        if self._scopes is not None and name in self._scopes:
+            self._rest()
         if not name:
             self._products.finish()
             self.recorder.step_ends()
             return None
         if name not in self.labels.blocks:
             return None
-        return self._block_ends(self._labelled(name), output)
+        return self._blocks.ends(self._labelled(name), self.step, output)
 
     def _starts_over(self, name: str) -> bool:
         """A decoder that is driven without its root (some models generate so) begins a pass at its first block."""
@@ -120,48 +141,6 @@ class AttentionTap(TorchFunctionMode, Observer):
             return False
         self._first_block = self._first_block or name
         return name == self._first_block
-
-    def _block_starts(self, label: Label, found: Found, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
-        hidden = changed = found.tensor
-        self.recorder.meets_hidden(hidden)
-        for edit in self._by_stage["hidden"]:
-            if edit.where.block(label.tower, label.layer, self.step):
-                changed = self._edit_hidden(edit, label, changed)
-        if "hidden" in self.want:
-            changed = self.recorder.hidden(label.tower, label.layer, changed, entry=True)
-        here = tuple(e for e in self._by_stage["residual"] if e.where.block(label.tower, label.layer, self.step))
-        self._inputs[label.block] = changed
-        branch_edits = tuple(e for e in here if not (isinstance(e, Skip) and e.part == "both"))
-        if branch_edits:
-            self._streams.append(Stream(label.block, branch_edits, self._token_mask(label), changed))
-        return found.put(args, kwargs, changed) if changed is not hidden else None
-
-    def _block_ends(self, label: Label, output: Any) -> Any:
-        if self._streams and self._streams[-1].name == label.block:
-            stream = self._streams.pop()
-            stream.finish(find_output(output))
-        result = output
-        entry = self._inputs.pop(label.block, None)
-        for edit in self._by_stage["residual"]:
-            if isinstance(edit, Skip) and edit.part == "both" and edit.where.block(label.tower, label.layer, self.step):
-                result = _skip_block(result, entry, label)
-        if "hidden" in self.want:
-            self.recorder.hidden(label.tower, label.layer + 1, find_output(result), entry=False)
-        return None if result is output else result
-
-    def _edit_hidden(self, edit: SetHidden, label: Label, hidden: torch.Tensor) -> torch.Tensor:
-        site = Site(label.block, 0, label.tower, label.layer)
-        scope = self._scope(site, 1, hidden.shape[-2], 0, slice(None), hidden.device)
-        return edit(hidden, scope)
-
-    def _token_mask(self, label: Label) -> Callable[[DropTokens | MergeTokens, int], torch.Tensor | None]:
-        site = Site(label.block, 0, label.tower, label.layer)
-
-        def mask(edit: DropTokens | MergeTokens, count: int) -> torch.Tensor | None:
-            chosen = self._scope(site, 1, count, 0, slice(None), torch.device("cpu")).tokens(edit.where.queries, "queries")
-            return None if chosen is None else chosen[:, 0].to(self._inputs[label.block].device)
-
-        return mask
 
     # ---- what the functions tell
 
@@ -173,12 +152,10 @@ class AttentionTap(TorchFunctionMode, Observer):
             return self._softmax(func, args, kwargs)
         if func is MHA:
             return self._mha(func, args, kwargs)
+        if self._blocks.residual and (added := self._blocks.add(func, args, kwargs, self.here)) is not None:
+            return added
         if self._products.waiting:
             return self._products.meet(func, args, kwargs)
-        if self._streams and func in ADDITIONS:
-            result = self._streams[-1].add(func, args, kwargs, self.here)
-            if result is not None:
-                return result
         return func(*args, **kwargs)
 
     def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
@@ -221,7 +198,9 @@ class AttentionTap(TorchFunctionMode, Observer):
         elif flipped:
             raise AdapterError(f"{site.name} spreads features over tokens: it has no token-to-token weights to edit.")
         else:
-            made = self._edited(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(_softmax_dtype(event.scores, args, kwargs))
+            made = self._edited(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(
+                _softmax_dtype(event.scores, args, kwargs)
+            )
         kept = made.transpose(-1, -2) if flipped else made
         self.recorder.softmax(site, fold, kept)
         if stages["output"] or self.recorder.wants_products(site):
@@ -259,8 +238,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         label = self._labelled(name)
         site = Site(name, call, label.tower, label.layer, kind, heads)
         self.recorder.meets(site, max(self.step, 0))
-        if self._streams and self._streams[-1].name == label.block:
-            self._streams[-1].attended = True
+        self._blocks.attends(label.block)
         return site
 
     def _labelled(self, name: str) -> Label:
@@ -315,13 +293,3 @@ def _softmax_dtype(scores: torch.Tensor, args: tuple, kwargs: dict) -> torch.dty
     """The precision that the model's own softmax would have returned."""
     asked = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
     return asked[0] if asked else scores.dtype
-
-
-def _skip_block(output: Any, entry: torch.Tensor | None, label: Label) -> Any:
-    hidden = find_output(output)
-    if entry is None or hidden is None or hidden.shape != entry.shape:
-        raise AdapterError(
-            f"Block {label.block} changes the shape of its tokens ({None if entry is None else tuple(entry.shape)} -> "
-            f"{None if hidden is None else tuple(hidden.shape)}), so it cannot be left out; its attention or its MLP can."
-        )
-    return with_output(output, entry, label.block)

@@ -143,7 +143,9 @@ def _compare(
     if real:
         faults.append(f"attention was not seen in {', '.join(u.split(':')[0] for u in real[:3])}")
     sentence = f"{model.name}: " + ("; ".join(faults) if faults else _praise(sites, unchanged, hidden_effect))
-    return Report(not faults, sentence, len(sites), sites, unchanged, sums, identity, uniform, hidden_effect, unseen, 0.0, tuple(notes))
+    return Report(
+        not faults, sentence, len(sites), sites, unchanged, sums, identity, uniform, hidden_effect, unseen, 0.0, tuple(notes)
+    )
 
 
 _EFFECT = 1e-7
@@ -160,7 +162,11 @@ def _praise(sites: tuple[Site, ...], unchanged: bool, hidden_effect: bool) -> st
 
 def _tap(model: Model, inputs: Inputs, **options: object) -> AttentionTap:
     return AttentionTap(
-        model.module, batch=inputs.batch, labels=model.tap_labels, roles=Roles(model, inputs), **options  # type: ignore[arg-type]
+        model.module,
+        batch=inputs.batch,
+        labels=model.tap_labels,
+        roles=Roles(model, inputs),
+        **options,  # type: ignore[arg-type]
     )
 
 
@@ -239,4 +245,5 @@ def _no_sites(model: Model, unseen: tuple[str, ...]) -> str:
             f"{model.name} computes no attention weights that can be seen: {unseen[0]}"
             f"{f' and {len(unseen) - 1} more' if len(unseen) > 1 else ''}. A model with softmax attention would work."
         )
-    return f"{model.name} has no attention ({type(model.module).__name__}): there is nothing to look at. A vision transformer would work."
+    kind = type(model.module).__name__
+    return f"{model.name} has no attention ({kind}): there is nothing to look at. A vision transformer would work."

@@ -1,0 +1,103 @@
+"""What happens at the borders of a block: hidden states are kept and set, branches left out, tokens removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from model_adapters.edits import DropTokens, Edit, MergeTokens, SetHidden, Skip
+from model_adapters.errors import AdapterError
+from model_adapters.hidden import find_hidden, find_output, with_output
+from model_adapters.labels import Label
+from model_adapters.recorder import Recorder
+from model_adapters.residual import ADDITIONS, Stream
+from model_adapters.site import Site
+from model_adapters.where import Scope
+
+ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
+"""(site, windows, queries, keys, chunk, device) -> what an edit sees."""
+
+
+class Blocks:
+    """The blocks being run, and the edits that act on their hidden states and residual streams."""
+
+    def __init__(self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf) -> None:
+        self.hidden: list[SetHidden] = [e for e in edits if isinstance(e, SetHidden)]
+        self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens)]
+        self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
+        self._streams: list[Stream] = []
+        self._entries: dict[str, torch.Tensor] = {}
+
+    def clear(self) -> None:
+        """Forget what a run that failed has left."""
+        self._streams.clear()
+        self._entries.clear()
+
+    def starts(self, label: Label, step: int, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        """A block is entered; returns other arguments where an edit changed its hidden states."""
+        found = find_hidden(args, kwargs)
+        if found is None:
+            return None
+        self._recorder.meets_hidden(found.tensor)
+        changed = found.tensor
+        for edit in self.hidden:
+            if edit.where.block(label.tower, label.layer, step):
+                changed = edit(changed, self._scoped(label, changed.shape[-2], changed.device))
+        if self._keeps_hidden:
+            changed = self._recorder.hidden(label.tower, label.layer, changed, entry=True)
+        self._entries[label.block] = changed
+        branches = tuple(e for e in self._here(label, step) if not _skips_all(e))
+        if branches:
+            self._streams.append(Stream(label.block, branches, self._token_mask(label, changed.device), changed))
+        return found.put(args, kwargs, changed) if changed is not found.tensor else None
+
+    def ends(self, label: Label, step: int, output: Any) -> Any:
+        """A block is left; returns another output where it is skipped."""
+        if self._streams and self._streams[-1].name == label.block:
+            self._streams.pop().finish(find_output(output))
+        entry = self._entries.pop(label.block, None)
+        result = _skipped(output, entry, label) if any(map(_skips_all, self._here(label, step))) else output
+        if self._keeps_hidden and (hidden := find_output(result)) is not None:
+            self._recorder.hidden(label.tower, label.layer + 1, hidden, entry=False)
+        return None if result is output else result
+
+    def attends(self, block: str) -> None:
+        """The attention of a block runs."""
+        if self._streams and self._streams[-1].name == block:
+            self._streams[-1].attended = True
+
+    def add(self, func: Any, args: tuple, kwargs: dict, here: str) -> torch.Tensor | None:
+        """An addition to the residual stream that is being edited; None for any other call."""
+        if self._streams and func in ADDITIONS:
+            return self._streams[-1].add(func, args, kwargs, here)
+        return None
+
+    def _here(self, label: Label, step: int) -> list[Skip | DropTokens | MergeTokens]:
+        return [e for e in self.residual if e.where.block(label.tower, label.layer, step)]
+
+    def _scoped(self, label: Label, tokens: int, device: torch.device) -> Scope:
+        site = Site(label.block, 0, label.tower, label.layer)
+        return self._scope(site, 1, tokens, 0, slice(None), device)
+
+    def _token_mask(self, label: Label, device: torch.device) -> Callable[[DropTokens | MergeTokens, int], torch.Tensor | None]:
+        def mask(edit: DropTokens | MergeTokens, count: int) -> torch.Tensor | None:
+            chosen = self._scoped(label, count, device).tokens(edit.where.queries, "queries")
+            return None if chosen is None else chosen[:, 0]
+
+        return mask
+
+
+def _skips_all(edit: Edit) -> bool:
+    return isinstance(edit, Skip) and edit.part == "both"
+
+
+def _skipped(output: Any, entry: torch.Tensor | None, label: Label) -> Any:
+    hidden = find_output(output)
+    if entry is None or hidden is None or hidden.shape != entry.shape:
+        raise AdapterError(
+            f"Block {label.block} changes the shape of its tokens ({None if entry is None else tuple(entry.shape)} -> "
+            f"{None if hidden is None else tuple(hidden.shape)}), so it cannot be left out; its attention or its MLP can."
+        )
+    return with_output(output, entry, label.block)
