@@ -19,6 +19,8 @@ from model_adapters.checkpoint import read_state
 from tests.zoo import hf
 
 TINY = "timm:test_vit"
+FIGURES = {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "images": 1000}}
+NOTES = ("n", "data: drawn", "accuracy: 0.9 (0.8 to 0.95), 1,000 images")
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +68,7 @@ def test_a_folder_of_transformers_answers_as_the_model_that_was_saved(name, kind
 def test_random_weights_are_the_same_for_one_seed_and_leave_the_generator_alone(folders, picture):
     state = torch.get_rng_state()
     for name in (TINY, f"path:{folders['vit']}"):
-        one, same, other = (
-            ma.load(name, weights="random", seed=seed, device="cpu", verify=False) for seed in (3, 3, 4)
-        )
+        one, same, other = (ma.load(name, weights="random", seed=seed, device="cpu", verify=False) for seed in (3, 3, 4))
         weights = [torch.cat([p.flatten() for p in m.module.parameters()]) for m in (one, same, other)]
         assert torch.equal(weights[0], weights[1])
         assert not torch.equal(weights[0], weights[2])
@@ -88,13 +88,15 @@ def test_a_timm_folder(timm_folder, tiny_vit, picture):
 
 
 def test_a_bundled_model_has_its_classes_and_its_card(timm_folder, tmp_path, monkeypatch):
-    (timm_folder / "card.json").write_text(json.dumps({"title": "Own", "papers": ["x"], "notes": ["n"], "accuracy": 0.5}))
+    (timm_folder / "card.json").write_text(
+        json.dumps({"title": "Own", "papers": ["x"], "notes": ["n"], "data": "drawn", "figures": FIGURES})
+    )
     for module in ("model_adapters.load", "model_adapters.catalogue"):
         monkeypatch.setattr(sys.modules[module], "BUNDLED", tmp_path)
     assert ma.catalogue()[0].name == "bundled:own"
     model = ma.load("bundled:own", device="cpu", verify=False)
     assert model.labels == tuple("abcde")
-    assert (model.card.title, model.card.papers, model.card.notes) == ("Own", ("x",), ("n", "accuracy: 0.5"))
+    assert (model.card.title, model.card.papers, model.card.notes) == ("Own", ("x",), NOTES)
     with pytest.raises(ma.AdapterError, match="There are: own"):
         ma.load("bundled:../own")
 

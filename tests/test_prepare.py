@@ -56,7 +56,8 @@ def test_a_batch_answers_as_its_items_alone(name, picture):
     texts = ["Is it red?", "Is there a red circle or a blue square?"]
     both = model.prepare(pictures, text=texts)
     assert (both.batch, both.many, both.texts) == (2, True, tuple(texts))
-    for row, alone in zip(answer(model, both), (model.prepare(p, text=t) for p, t in zip(pictures, texts)), strict=True):
+    single = [model.prepare(one, text=text) for one, text in zip(pictures, texts, strict=True)]
+    for row, alone in zip(answer(model, both), single, strict=True):
         assert not alone.many
         torch.testing.assert_close(row[-1], answer(model, alone)[0, -1], rtol=1e-4, atol=1e-5)
 
