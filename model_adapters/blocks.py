@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from model_adapters.labels import Label
 from model_adapters.recorder import Recorder
 from model_adapters.residual import ADDITIONS, Stream
 from model_adapters.site import Site
+from model_adapters.survivors import Survivors
 from model_adapters.where import Scope
 
 ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
@@ -29,11 +31,13 @@ class Blocks:
         self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
+        self._survivors: dict[str, Survivors] = {}
 
     def clear(self) -> None:
         """Forget what a run that failed has left."""
         self._streams.clear()
         self._entries.clear()
+        self._survivors.clear()
 
     def starts(self, label: Label, step: int, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """A block is entered; returns other arguments where an edit changed its hidden states."""
@@ -50,7 +54,10 @@ class Blocks:
         self._entries[label.block] = changed
         branches = tuple(e for e in self._here(label, step) if not _skips_all(e))
         if branches:
-            self._streams.append(Stream(label.block, branches, self._token_mask(label, changed.device), changed))
+            mask, reduced = self._token_mask(label, changed.device), partial(self._reduced, label)
+            self._streams.append(Stream(label.block, branches, mask, changed, reduced))
+        if survivors := self._survivors.get(label.tower):
+            return found.put(args, survivors.cut(kwargs), changed)
         return found.put(args, kwargs, changed) if changed is not found.tensor else None
 
     def ends(self, label: Label, step: int, output: Any) -> Any:
@@ -73,6 +80,12 @@ class Blocks:
         if self._streams and func in ADDITIONS:
             return self._streams[-1].add(func, args, kwargs, here)
         return None
+
+    def _reduced(self, label: Label, stay: torch.Tensor | None, before: torch.Tensor) -> None:
+        if stay is None:
+            return  # later blocks of a model without position arguments do not mind
+        survivors = self._survivors.setdefault(label.tower, Survivors(before.shape[1], before.device))
+        survivors.keep(stay)
 
     def _here(self, label: Label, step: int) -> list[Skip | DropTokens | MergeTokens]:
         return [e for e in self.residual if e.where.block(label.tower, label.layer, step)]

@@ -34,6 +34,8 @@ class Stream:
     mask: Callable[[Reduce, int], torch.Tensor | None]
     """Bool [B or 1, T]: the tokens an edit means, given how many there are."""
     hidden: torch.Tensor
+    reduced: Callable[[torch.Tensor | None, torch.Tensor], None]
+    """Told the numbers of the tokens that stay (None: they differ in the batch) and the tokens before."""
     additions: int = 0
     attended: bool = False
     """The block's attention ran, so the next addition is its branch."""
@@ -51,10 +53,9 @@ class Stream:
             return self.hidden
         self.additions += 1
         part = "attention" if self.additions == 1 else "mlp"
-        skipped = any(isinstance(e, Skip) and e.part in (part, "both") for e in self.edits)
-        result = stream.clone() if skipped else func(*args, **kwargs)
-        if skipped:
-            self.done.update(i for i, e in enumerate(self.edits) if isinstance(e, Skip))
+        skips = {i for i, e in enumerate(self.edits) if isinstance(e, Skip) and e.part == part}
+        result = stream.clone() if skips else func(*args, **kwargs)
+        self.done |= skips
         if self.additions == 1:
             result = self._reduced(result)
         self.hidden = result
@@ -86,20 +87,28 @@ class Stream:
                     f"{type(edit).__name__} was asked for in block {self.name}, whose tokens lie on a grid of shape "
                     f"{tuple(tokens.shape)}; tokens can be removed where they form a sequence [batch, tokens, width]."
                 )
-            tokens = drop(tokens, self.mask(edit, tokens.shape[1])) if isinstance(edit, DropTokens) else merge(tokens, edit)
+            before = tokens
+            if isinstance(edit, DropTokens):
+                keep = kept(tokens, self.mask(edit, tokens.shape[1]))
+                tokens = tokens[keep].reshape(tokens.shape[0], -1, tokens.shape[2])
+                self.reduced(torch.nonzero(keep[0]).flatten() if bool((keep == keep[:1]).all()) else None, before)
+            else:
+                tokens = merge(tokens, edit)
+                firsts = [edit.groups.index(group) for group in range(max(edit.groups) + 1)]
+                self.reduced(torch.tensor(firsts), before)
             self.done.add(index)
         return tokens
 
 
-def drop(tokens: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:
-    """Tokens [B, T, D] without the chosen ones; every item of a batch must lose equally many."""
+def kept(tokens: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:
+    """Bool [B, T]: the tokens that stay when the chosen ones go; every item of a batch must lose equally many."""
     if chosen is None:
         raise ValueError("dropping all tokens leaves nothing; name the tokens to drop.")
     keep = ~chosen.expand(tokens.shape[0], -1)
     left = keep.sum(1)
     if int(left.min()) == 0 or int(left.min()) != int(left.max()):
         raise ValueError(f"{left.tolist()} tokens would be left in the items of the batch; the same number above 0 would work.")
-    return tokens[keep].reshape(tokens.shape[0], int(left[0]), tokens.shape[2])
+    return keep
 
 
 def merge(tokens: torch.Tensor, edit: MergeTokens) -> torch.Tensor:

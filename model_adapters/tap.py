@@ -117,6 +117,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         if not name or self._starts_over(name):
             self.step += 1
             self._calls.clear()
+            self._blocks.clear()
         if self._scopes is not None and name in self._scopes:
             self._listen()
         if name not in self.labels.blocks:

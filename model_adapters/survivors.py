@@ -1,0 +1,55 @@
+"""Which tokens of a tower are left after drops and merges, and the position arguments of its later blocks cut to them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torch
+
+from model_adapters.errors import AdapterError
+
+_MASK = re.compile(r"mask")
+_ALONG_TOKENS = re.compile(r"position_emb|rope|rotary|freqs|^cos$|^sin$")
+_LAST = re.compile(r"position_ids|cache_position|token_type")
+_LONGEST_PREFIX = 16
+"""Rotary tables may leave out the prefix tokens, which have no position."""
+
+
+class Survivors:
+    """The tokens of one tower that are still in the residual stream, by their numbers at the first drop."""
+
+    def __init__(self, count: int, device: torch.device) -> None:
+        self.count = count
+        self.left = torch.arange(count, device=device)
+
+    def keep(self, index: torch.Tensor) -> None:
+        """Of the tokens there are now, only those of these numbers stay."""
+        self.left = self.left[index.to(self.left.device)]
+
+    def cut(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """A block's arguments with masks, positions and rotary tables of the tokens that are left."""
+        return {name: self._cut(name, value) for name, value in kwargs.items()}
+
+    def _cut(self, name: str, value: Any) -> Any:
+        if isinstance(value, tuple | list):
+            return type(value)(self._cut(name, v) for v in value)
+        if not isinstance(value, torch.Tensor) or value.dim() == 0:
+            return value
+        if _MASK.search(name):
+            for axis in (-1, -2)[: value.dim()]:
+                value = self._along(value, axis)
+            return value
+        if _ALONG_TOKENS.search(name) and value.dim() >= 2:
+            return self._along(value, -2, prefix=True)
+        return self._along(value, -1) if _LAST.search(name) else value
+
+    def _along(self, value: torch.Tensor, axis: int, *, prefix: bool = False) -> torch.Tensor:
+        missing = self.count - value.shape[axis]
+        if missing == 0:
+            return value.index_select(axis, self.left.to(value.device))
+        if not prefix or not 0 < missing <= _LONGEST_PREFIX:
+            return value
+        if not bool((self.left[:missing] == torch.arange(missing, device=self.left.device)).all()):
+            raise AdapterError(f"Tokens 0 to {missing - 1} of this model carry no position and must stay; drop or merge others.")
+        return value.index_select(axis, (self.left[missing:] - missing).to(value.device))
