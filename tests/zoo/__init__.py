@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
-from .hf import FAMILIES, Family, build, families, inputs, sample
+from .asking import batch, inputs, sample
+from .hf import build
+from .records import QUESTION, Family
+from .registry import FAMILIES, families
 from .shake import scene, shaken
 from .timm_models import TIMM_FAMILIES, TimmModel, build_timm, timm_image
 
@@ -42,9 +45,11 @@ MOST_USED = (
 __all__ = [
     "FAMILIES",
     "MOST_USED",
+    "QUESTION",
     "TIMM_FAMILIES",
     "Family",
     "TimmModel",
+    "batch",
     "build",
     "build_timm",
     "families",

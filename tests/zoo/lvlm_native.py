@@ -42,9 +42,10 @@ GEMMA4_TOWER = {
 START = {"decoder_input_ids": [["<s>", "<pad>"]]}
 
 FAMILIES = (
-    Family("gemma3", config=SOFT, tokens=GEMMA, prompt="{boi}{text}", image=TINY, options={"image_seq_length": 16}),
+    Family("gemma3", nested=True, config=SOFT, tokens=GEMMA, prompt="{boi}{text}", image=TINY, options={"image_seq_length": 16}),
     Family(
         "shieldgemma2",
+        nested=True,
         config=SOFT,
         tokens=GEMMA,
         prompt="{boi}{text}",
@@ -54,6 +55,7 @@ FAMILIES = (
     ),
     Family(
         "t5gemma2",
+        nested=True,
         config=ENCODER,
         tokens=GEMMA,
         prompt="{boi}{text}",
@@ -78,18 +80,21 @@ FAMILIES = (
     ),
     Family(
         "gemma4",
+        nested=True,
         config={"vision_config": GEMMA4_TOWER, "text_config.sliding_window": 32},
         tokens=GEMMA4,
         prompt="{image}{text}",
     ),
     Family(
         "gemma4_unified",
+        nested=True,
         config={"vision_config": {"mm_embed_dim": 64, "output_proj_dims": 64}, "text_config.sliding_window": 32},
         tokens=GEMMA4,
         prompt="{image}{text}",
     ),
     Family(
         "diffusion_gemma",
+        nested=True,
         config={
             "canvas_length": 16,
             "text_config.num_experts": 4,
@@ -155,7 +160,7 @@ FAMILIES = (
         mark="_",
         call={"return_legacy_image_output": False},
     ),
-    Family("lfm2_vl", words=("<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"), prompt="{image}{text}"),
+    Family("lfm2_vl", nested=True, words=("<|image_start|>", "<|image_end|>", "<|img_thumbnail|>"), prompt="{image}{text}"),
     Family("inkling2", tokens={"image_token": "<|unused_200054|>"}, prompt="{image}{text}"),
     Family(
         "inkling_mm_model",

@@ -9,9 +9,7 @@ CLIP = {"size": {"shortest_edge": 112}, "crop_size": SMALL}
 BLIP2 = {"num_query_tokens": 8, "vision_config.image_size": 112, "text_config.word_embed_proj_dim": 64}
 
 FAMILIES = (
-    Family(
-        "blip-2", config=BLIP2, image={"size": SMALL}, options={"num_query_tokens": 8}, prompt="{text}", named=False
-    ),
+    Family("blip-2", config=BLIP2, image={"size": SMALL}, options={"num_query_tokens": 8}, prompt="{text}", named=False),
     Family(
         "instructblip",
         config=BLIP2,

@@ -110,6 +110,7 @@ FAMILIES = (
     ),
     Family(
         "mllama",
+        nested=True,
         config={**TOWER, "vision_config.vision_output_dim": 128, "vision_config.num_global_layers": 1},
         tokens={"image_token": "<|image|>"},
         words=("<|python_tag|>",),

@@ -31,6 +31,7 @@ def build_processor(family: Family) -> Any:
     parts = {attribute: _part(attribute, family) for attribute in processor_class.get_attributes()}
     processor = processor_class(**parts, **family.options)
     processor.chat_template = chat_template(family)
+    processor.tokenizer.padding_side = "left"
     return processor
 
 

@@ -39,6 +39,8 @@ class Family:
     """For a family that takes films only: the picture is shown this many times."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Inputs of the model that no processor gives: nested lists of numbers, or the name of a token for its id."""
+    nested: bool = False
+    """Whether the processor wants the images of a batch text by text."""
     without: tuple[str, ...] = ()
     """Outputs of the processor which the model does not take."""
     architecture: str = ""
@@ -53,12 +55,8 @@ class Family:
     kind: str = "lvlm"
     """lvlm, tower or dual."""
 
-    @property
-    def question(self) -> str:
-        """The prompt of this family around the question that all families are asked."""
-        return self.fill(QUESTION)
-
-    def fill(self, text: str) -> str:
-        """The prompt of this family around `text`."""
+    def fill(self, text: str, images: int = 1) -> str:
+        """The prompt of this family around `text`, with the image tokens of so many images before it."""
+        before, _, after = self.prompt.partition("{text}")
         names = {name.removesuffix("_token"): token for name, token in self.tokens.items()}
-        return self.prompt.format(text=text, **names)
+        return before.format(**names) * images + text + after.format(**names)

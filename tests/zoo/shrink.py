@@ -12,9 +12,7 @@ TINY: dict[str, int] = {
     **dict.fromkeys(("image_text_hidden_size", "encoder_hidden_size", "projector_hidden_size", "dim"), WIDTH),
     **dict.fromkeys(("projection_hidden_size", "qformer_hidden_size", "text_hidden_size", "projection_size"), WIDTH),
     **dict.fromkeys(("intermediate_size", "mlp_dim", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "n_inner"), 128),
-    **dict.fromkeys(
-        ("d_ff", "dim_feedforward", "feed_forward_dim", "mlp_intermediate_size", "alignment_intermediate_size"), 128
-    ),
+    **dict.fromkeys(("d_ff", "dim_feedforward", "feed_forward_dim", "mlp_intermediate_size", "alignment_intermediate_size"), 128),
     **dict.fromkeys(("num_hidden_layers", "depth", "num_layers", "n_layer", "encoder_layers", "layers"), LAYERS),
     **dict.fromkeys(("decoder_layers", "num_decoder_layers", "num_encoder_layers", "n_layers"), LAYERS),
     **dict.fromkeys(("num_attention_heads", "num_heads", "n_head", "encoder_attention_heads", "n_heads"), HEADS),

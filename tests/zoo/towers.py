@@ -123,8 +123,6 @@ FAMILIES = (
         config={"num_queries": 10, "backbone_config.backbone": "resnet10t"},
         image={"size": {"height": 128, "width": 128}},
     ),
-    _tower(
-        "siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE, image_processor="SiglipImageProcessor"
-    ),
+    _tower("siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE, image_processor="SiglipImageProcessor"),
     _tower("clip_vision_model", "CLIPVisionModel", config=VIT, image=CLIP, image_processor="CLIPImageProcessor"),
 )

@@ -1,0 +1,67 @@
+"""From pictures and texts to the tensors of a family, through its own processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from .records import QUESTION
+from .registry import FAMILIES
+from .shake import scene
+
+Pictures = Image.Image | tuple[Image.Image, ...]
+"""One picture, or several that belong to the same text."""
+
+
+def sample(name: str, image: Pictures | None = None, text: str = QUESTION) -> dict[str, Any]:
+    """Return what the processor of a family is called with."""
+    return samples(name, [scene() if image is None else image], [text])
+
+
+def samples(name: str, images: Sequence[Pictures], texts: Sequence[str]) -> dict[str, Any]:
+    """Return what the processor is called with for a batch: one entry of `images` for each of `texts`."""
+    family = FAMILIES[name]
+    groups = [image if isinstance(image, tuple) else (image,) for image in images]
+    shown = [[[picture] * family.frames if family.frames else picture for picture in group] for group in groups]
+    flat = [picture for group in shown for picture in group]
+    if family.kind == "tower":
+        return {"images": flat if len(flat) > 1 else flat[0], **family.call}
+    prompts = [family.fill(text, len(group)) for text, group in zip(texts, groups, strict=True)]
+    padded = {"padding": True} if len(prompts) > 1 else {}
+    return {"images": shown if family.nested else flat, "text": prompts, **padded, **family.call}
+
+
+def inputs(name: str, model: nn.Module, processor: Any, image: Pictures | None = None, text: str = QUESTION) -> dict[str, Tensor]:
+    """Return tensors ready for `model(**inputs)`."""
+    return batch(name, model, processor, [scene() if image is None else image], [text])
+
+
+def batch(name: str, model: nn.Module, processor: Any, images: Sequence[Pictures], texts: Sequence[str]) -> dict[str, Tensor]:
+    """Return tensors for several texts at once; shorter ones are padded on the left."""
+    family = FAMILIES[name]
+    given = processor(**samples(name, images, texts), return_tensors="pt")
+    tensors = {key: torch.as_tensor(value) for key, value in _named(given).items() if key not in family.without}
+    for key, value in family.extra.items():
+        one = torch.tensor(numbers(value, getattr(processor, "tokenizer", None)))
+        tensors[key] = one.repeat(len(images), *[1] * (one.dim() - 1))
+    dtype = next(model.parameters()).dtype
+    return {key: value.to(dtype) if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def numbers(value: Any, tokenizer: Any) -> Any:
+    """`value` with every text in it replaced by the number of that token."""
+    if isinstance(value, str):
+        return tokenizer.convert_tokens_to_ids(value)
+    if isinstance(value, Mapping):
+        return {key: numbers(part, tokenizer) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [numbers(part, tokenizer) for part in value]
+    return value
+
+
+def _named(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {"pixel_values": given}
