@@ -92,8 +92,6 @@ def export_coco(scenes: Iterable[Scene], folder: Path, size: int = 384, seed: in
 
 
 def _document(images: list, instances: list, captions: list) -> dict[str, object]:
-    categories = [
-        {"id": number, "name": name, "supercategory": background_of(name)} for number, name in enumerate(CATEGORIES, 1)
-    ]
+    categories = [{"id": number, "name": name, "supercategory": background_of(name)} for number, name in enumerate(CATEGORIES, 1)]
     info = {"description": "Scenes of the small world", "backgrounds": list(BACKGROUND_CATEGORIES)}
     return {"info": info, "images": images, "annotations": instances, "captions": captions, "categories": categories}

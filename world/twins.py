@@ -34,9 +34,7 @@ def moved(scene: Scene, index: int, x: float, y: float) -> Scene:
     """The scene with one object elsewhere."""
     half = _checked(scene, index).size / 2
     if not (half <= x <= 1 - half and half <= y <= 1 - half):
-        raise ValueError(
-            f"an object of size {2 * half:.2f} has its centre in {half:.2f}..{1 - half:.2f}, got ({x}, {y})"
-        )
+        raise ValueError(f"an object of size {2 * half:.2f} has its centre in {half:.2f}..{1 - half:.2f}, got ({x}, {y})")
     return scene.with_object(index, x=x, y=y)
 
 
@@ -50,13 +48,11 @@ def on_background(scene: Scene, background: str) -> Scene:
 def footprint(item: SceneObject, size: int) -> np.ndarray:
     """The pixels that an object touches at all when nothing hides it, bool [size, size]."""
     line = (np.arange(3 * size, dtype=np.float32) + 0.5) / (3 * size)
-    inside = INSIDE[item.category](
-        ((line - item.x) * (2 / item.size))[None, :], ((line - item.y) * (2 / item.size))[:, None]
-    )
+    inside = INSIDE[item.category](((line - item.x) * (2 / item.size))[None, :], ((line - item.y) * (2 / item.size))[:, None])
     # An outline is defined on its square only; some formulas hold outside it too.
-    square = (np.abs(line - item.x) <= item.size / 2 + 1 / size)[None, :] & (
-        np.abs(line - item.y) <= item.size / 2 + 1 / size
-    )[:, None]
+    square = (np.abs(line - item.x) <= item.size / 2 + 1 / size)[None, :] & (np.abs(line - item.y) <= item.size / 2 + 1 / size)[
+        :, None
+    ]
     return (inside & square).reshape(size, 3, size, 3).any(axis=(1, 3))
 
 

@@ -38,9 +38,7 @@ PREFERRED_COLOURS = MappingProxyType(
     | {"box": "blue", "ball": "yellow", "cone": "orange", "moon": "yellow", "star": "white", "cross": "purple"}
 )
 # True where a biased scene prefers the upper half of the picture.
-PREFERS_UPPER_HALF = MappingProxyType(
-    {name: name in {"moon", "star", "heart", "ball", "tree", "cross"} for name in CATEGORIES}
-)
+PREFERS_UPPER_HALF = MappingProxyType({name: name in {"moon", "star", "heart", "ball", "tree", "cross"} for name in CATEGORIES})
 
 
 def background_of(category: str) -> str:

@@ -22,14 +22,11 @@ DATA = {
     "vit-sinks": EVEN_MIX,
     "swin": EVEN_MIX,
     "clip": EVEN_MIX + " Each with its caption.",
-    "lvlm": SCENES
-    + "20 % of the training scenes were unbiased. Captions and questions on existence, attributes, colour, "
+    "lvlm": SCENES + "20 % of the training scenes were unbiased. Captions and questions on existence, attributes, colour, "
     "place, count, relation and background, nine to a picture; one picture in ten was hidden.",
     "lvlm-tuned": SCENES + "All scenes of the tuning were unbiased.",
 }
-_CLASSES = (
-    "It names the dominant object (12 classes) and was trained with a dense loss on every patch, kept to the end."
-)
+_CLASSES = "It names the dominant object (12 classes) and was trained with a dense loss on every patch, kept to the end."
 _TOWER = (
     "The vision tower was trained first (category, colour and place of the object in each patch) and is shared by the "
     "ViTs, the CLIP and the LVLM as their start."

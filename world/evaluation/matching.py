@@ -24,9 +24,7 @@ def retrieval_figures(model: CLIPModel, scenes: list[Scene]) -> dict[str, Figure
         said = [caption(scene) for scene in group]
         words = tokenizer(said, padding=True, return_tensors="pt")
         pixels = normalise(np.stack([render(scene).image for scene in group]))
-        logits = model(
-            input_ids=words.input_ids, attention_mask=words.attention_mask, pixel_values=pixels
-        ).logits_per_image
+        logits = model(input_ids=words.input_ids, attention_mask=words.attention_mask, pixel_values=pixels).logits_per_image
         captions += [said[int(best)] == own for best, own in zip(logits.argmax(1), said, strict=True)]
         pictures += [said[int(best)] == own for best, own in zip(logits.argmax(0), said, strict=True)]
     return {"caption_among_100": ratio(captions), "picture_among_100": ratio(pictures)}

@@ -85,8 +85,7 @@ def pope_figures(model: LlavaForConditionalGeneration, scenes: list[Scene], seed
         said = first_words(model, scenes, asked)
         right = [[a[0] == q.answer for a, q in zip(x, y, strict=True)] for x, y in zip(said, asked, strict=True)]
         wrongly = [
-            sum(a[0] == "yes" for a, q in zip(x, y, strict=True) if q.answer == "no")
-            for x, y in zip(said, asked, strict=True)
+            sum(a[0] == "yes" for a, q in zip(x, y, strict=True) if q.answer == "no") for x, y in zip(said, asked, strict=True)
         ]
         negatives = [sum(q.answer == "no" for q in row) for row in asked]
         found[f"pope_{kind}_accuracy"] = ratio([sum(row) for row in right], [len(row) for row in right])

@@ -74,9 +74,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=24)
     options = parser.parse_args()
     join()
-    logging.basicConfig(
-        level=logging.INFO if rank_and_count()[0] == 0 else logging.WARNING, format="%(asctime)s %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO if rank_and_count()[0] == 0 else logging.WARNING, format="%(asctime)s %(message)s")
     options.work.mkdir(parents=True, exist_ok=True)
     plan = PLANS[options.name]
     plan = replace(plan, steps=options.steps or plan.steps, seconds=options.seconds)
