@@ -87,7 +87,7 @@ def prefix_names(module: torch.nn.Module) -> list[str]:
     names = []
     for role, pattern in _PREFIX:
         for name, parameter in module.named_parameters():
-            if pattern.search(name) and parameter.dim() >= 1:
+            if pattern.search(name.rpartition(".")[2]) and parameter.dim() >= 1:
                 names += [role] * (parameter.shape[-2] if parameter.dim() >= 2 else 1)
                 break
     return names

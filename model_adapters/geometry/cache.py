@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import zipfile
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,7 @@ def key_of(model: Model, originals: Originals) -> str:
     given = originals.inputs.tensors
     tensors = sorted((n, _described(v)) for n, v in given.items())
     sizes = [p.size for p in originals.pictures]
-    libraries = [(name, version(name)) for name in ("torch", "timm", "transformers")]
-    stated = [FORMAT, model.kind, named, shapes, config, tensors, sizes, _processor(model.processor), libraries]
+    stated = [FORMAT, model.kind, named, shapes, config, tensors, sizes, _processor(model.processor), _libraries()]
     return hashlib.sha256(repr(stated).encode()).hexdigest()[:32]
 
 
@@ -108,6 +108,11 @@ def _unpacked(part: np.ndarray) -> Rows:
     roles = np.array(ROLES, dtype=object)[part[:, 0].astype(int)]
     image, tile, frame = part[:, 5:].T.astype(np.int16)
     return Rows(roles, np.ascontiguousarray(part[:, 1:5]), image, tile, frame)
+
+
+@lru_cache(maxsize=1)
+def _libraries() -> tuple[tuple[str, str], ...]:
+    return tuple((name, version(name)) for name in ("torch", "timm", "transformers"))
 
 
 def _described(value: Any) -> str:

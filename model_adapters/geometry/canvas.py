@@ -33,6 +33,8 @@ class Stain:
 
 EVERYTHING = Stain("", np.ones(1, bool))
 NOTHING = Stain("", np.zeros(1, bool))
+PADDING = Stain("padding", np.zeros(1, bool))
+"""The entries of the pixels that have no place."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,19 @@ class Canvas:
             return self.extents
         return np.tile([self.size("y"), self.size("x")], (self.size("z"), 1))
 
+    @property
+    def padded(self) -> bool:
+        """Whether some entries of the pixels have no place."""
+        return bool((self.axes[0].index < 0).any())
+
     def painted(self, stains: Sequence[Stain]) -> torch.Tensor:
         """The dyed pixels, one copy per stain, on the first axis."""
         return torch.cat([self._paint(stain) for stain in stains])
 
     def _paint(self, stain: Stain) -> torch.Tensor:
         axis = self.axis(stain.axis)
+        if stain is PADDING:
+            return self.pixels.masked_fill(self.axes[0].index < 0, torch.nan)
         if axis is None:
             return torch.full_like(self.pixels, torch.nan) if stain.cells[0] else self.pixels
         cells = torch.from_numpy(np.append(stain.cells, False)).to(self.pixels.device)
@@ -90,58 +99,3 @@ def image_canvas(
     if frames is not None:
         axes.append(Axis("z", frames, torch.arange(frames, device=device)[:, None, None, None]))
     return Canvas(pixels, tuple(axes))
-
-
-@dataclass(frozen=True)
-class Canvases:
-    """The inputs of several doors as one canvas: their tiles are numbered on, their axes are as long as the longest."""
-
-    parts: tuple[Canvas, ...]
-    stacks: bool = False
-
-    @property
-    def pixels(self) -> torch.Tensor:
-        """The pixels at the first door."""
-        return self.parts[0].pixels
-
-    @property
-    def packed(self) -> bool:
-        """Whether coordinates count patches."""
-        return any(part.packed for part in self.parts)
-
-    @property
-    def extent(self) -> np.ndarray:
-        """[tiles, 2] height and width of every tile of every door."""
-        return np.concatenate([part.extent for part in self.parts])
-
-    def size(self, name: str) -> int:
-        """The extent along one axis."""
-        sizes = [part.size(name) for part in self.parts]
-        return sum(sizes) if name == "z" else max(sizes)
-
-    def axis(self, name: str) -> Axis | None:
-        """An axis of this name, if there is one."""
-        if name == "z" and self.size("z") > 1:
-            return Axis("z", self.size("z"), torch.empty(0))
-        return next((a for part in self.parts if (a := part.axis(name))), None)
-
-    def doorways(self, stains: Sequence[Stain]) -> list[torch.Tensor]:
-        """The dyed pixels at every door."""
-        made, first = [], 0
-        for part in self.parts:
-            tiles = part.size("z")
-            made.append(torch.cat([part._paint(_shifted(stain, first, tiles, part)) for stain in stains]))
-            first += tiles
-        return made
-
-    def painted(self, stains: Sequence[Stain]) -> torch.Tensor:
-        """The dyed pixels at the first door."""
-        return self.doorways(stains)[0]
-
-
-def _shifted(stain: Stain, first: int, tiles: int, part: Canvas) -> Stain:
-    """A stain as one door sees it."""
-    if stain.axis != "z":
-        return stain
-    cells = stain.cells[first : first + tiles]
-    return Stain("z", cells) if part.axis("z") else Stain("", cells)

@@ -43,7 +43,7 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
     """Read the interval of every row from its hits [D, rows], given the dyes [D, cells].
 
     Several intervals may be hit by the same stripes. The one whose length is nearest to an even share is taken, and of
-    those the one that starts at a multiple of its length.
+    those the one that starts at a multiple of its length. A row that every dye hits holds the whole axis.
     """
     count, cells = dyes.shape
     packed = np.ascontiguousarray(np.packbits(hits, axis=0).T)
@@ -58,7 +58,9 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
         if not reached[number]:
             continue
         candidates = table.get(packed[row].tobytes())
-        if candidates is None:
+        if hits[:, row].all():
+            bounds[number] = (0, cells)
+        elif candidates is None:
             exact = False
             bounds[number] = _outer(hits[:, row], dyes)
         else:

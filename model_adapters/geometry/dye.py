@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from model_adapters.attention import unpacked
 from model_adapters.events import MHA, SDPA, SOFTMAX, Softmax, attention_softmax, mha_arguments, sdpa_arguments
 from model_adapters.fold import declared_heads
 from model_adapters.geometry import mixers
@@ -101,6 +102,8 @@ class Dye(TorchFunctionMode, Observer):
             return self._product(name, func, args, kwargs)
         if name in ("mul", "multiply") and self._weighted(args):
             return self._muted_multiply(func, args, kwargs)
+        if full == "view" and not args[0].is_contiguous():
+            func = torch.Tensor.reshape  # stand-ins may lay tensors out otherwise than the model's own calls
         result = self._mixed(name, func, args, kwargs)
         if result is NotImplemented:
             result = func(*args, **kwargs)
@@ -151,11 +154,12 @@ class Dye(TorchFunctionMode, Observer):
         return declared_heads([m for _, m in self.stack])
 
     def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
-        call = sdpa_arguments(args, kwargs)
+        heads = self._heads()
+        raw = sdpa_arguments(args, kwargs)
+        call = unpacked(raw, [m for _, m in self.stack], heads)
         if call.query.dim() < 3:
             return func(*args, **kwargs)
         key = self.seen.meet(self.here, "sdpa")
-        heads = self._heads()
         sides = {"queries": call.query, "keys": call.key, "values": call.value}
         rows = {name: dyed(side, -1) for name, side in sides.items()}
         for name, hit in rows.items():
@@ -170,7 +174,7 @@ class Dye(TorchFunctionMode, Observer):
         same = rows["queries"].shape != rows["values"].shape or bool((rows["queries"] == rows["values"]).all())
         if self.inherit and same and not seen.mixed:
             muted = enliven(muted.masked_fill(rows["queries"].unsqueeze(-1), torch.nan))
-        return muted
+        return muted.reshape(*raw.query.shape[:-1], raw.value.shape[-1]) if call is not raw else muted
 
     def _mha(self, func: Any, args: tuple, kwargs: dict) -> Any:
         given = mha_arguments(args, kwargs)

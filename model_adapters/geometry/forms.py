@@ -45,7 +45,7 @@ def form_of(shape: tuple[int, ...]) -> Form | None:
     if height <= _PATCH and width >= _MANY * height and width % height == 0:
         return Form(True, form.y, form.x, form.channel, strip=height)
     if int(np.prod(shape[: min(form.y, form.channel)])) >= _MANY and max(height, width) <= _PATCH:
-        return Form(True, form.y, form.x, form.channel, item=-len(shape))
+        return Form(True, form.y, form.x, form.channel, item=-4)
     return form
 
 

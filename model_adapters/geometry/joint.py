@@ -10,72 +10,77 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from model_adapters.attention import unpacked
 from model_adapters.events import MHA, SDPA, SOFTMAX, attention_softmax, mha_arguments, sdpa_arguments
 from model_adapters.geometry import mixers
 from model_adapters.geometry.canvas import NOTHING, Stain
-from model_adapters.geometry.doors import Door, Place
+from model_adapters.geometry.doors import Door
 from model_adapters.geometry.dye import Dye
 from model_adapters.geometry.marks import Scores, Weights, enliven, live, mark_of, quench
 from model_adapters.geometry.outside import Signatures, attach, signature
 from model_adapters.geometry.pixel_dye import Sweep
 from model_adapters.geometry.products import operands
 from model_adapters.geometry.records import Key, Seen, joined
+from model_adapters.hidden import find_hidden
 from model_adapters.labels import Labels
 
 _NUMBERS = 4
+_READS_TEXT = ("decoder", "text", "cross")
 
 
 @dataclass
 class Clean:
-    """What the run without any dye left at the doors and at the sites behind them."""
+    """What the run without any dye left at the door and at the sites behind them."""
 
-    outputs: dict[Place, Any] = field(default_factory=dict)
+    output: Any = None
     signatures: Signatures = field(default_factory=Signatures)
     inside: set[Key] = field(default_factory=set)
-    """The sites within towers."""
+    """The sites within the tower."""
 
 
 class Probe(Dye):
     """One pass of one stain through the whole model."""
 
     def __init__(
-        self, root: nn.Module, doors: Mapping[Place, torch.Tensor], slots: Mapping[Place, int | str], labels: Labels,
-        clean: Clean, *, first: bool = False, **options: Any,
+        self, root: nn.Module, door: Door, pixels: torch.Tensor, labels: Labels, clean: Clean, *, first: bool = False,
+        **options: Any,
     ) -> None:  # fmt: skip
         """Prepare a pass.
 
         Args:
             root: the model.
-            doors: the dyed pixels for every door.
-            slots: which argument of the door takes them.
+            door: where the dye goes in.
+            pixels: what goes in there.
             labels: tell connectors from decoders.
             clean: the run without dye; filled by the first pass.
             first: this is the run without dye: towers run as they are.
             options: as for `Dye`.
         """
         super().__init__(root, 1, **options)
-        self.doors, self.slots, self.labels, self.clean, self.first = doors, slots, labels, clean, first
-        self._inside: tuple[Place, nn.Module] | None = None
-        self._door_calls: dict[str, int] = {}
-        self._names = {name for name, _ in doors}
+        self.door, self.pixels, self.labels, self.clean, self.first = door, pixels, labels, clean, first
+        self.entries: dict[str, np.ndarray] = {}
+        self._inside: nn.Module | None = None
+        self._door_calls = 0
 
     def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """At a door the pixels are exchanged for dyed ones."""
-        if self._inside is not None or name not in self._names:
+        if self._inside is None and name != self.door.name:
+            self._note_entry(name, args, kwargs)
+        if self._inside is not None or name != self.door.name:
             return None
-        place = (name, self._door_calls.get(name, 0))
-        self._door_calls[name] = place[1] + 1
-        if place not in self.doors:
+        self._door_calls += 1
+        if self._door_calls - 1 != self.door.call:
             return None
-        self._inside = (place, module)
-        slot, pixels = self.slots[place], enliven(self.doors[place].view_as(self.doors[place]))
+        self._inside = module
+        slot, pixels = self.door.slot, enliven(self.pixels.view_as(self.pixels))
         if isinstance(slot, int):
             return (*args[:slot], pixels, *args[slot + 1 :]), kwargs
         return args, {**kwargs, slot: pixels}
@@ -83,13 +88,13 @@ class Probe(Dye):
     def left(self, name: str, module: nn.Module, output: Any) -> Any:
         """Behind a door the dye becomes a finite change of the clean output."""
         super().left(name, module, output)
-        if self._inside is None or module is not self._inside[1]:
+        if self._inside is None or module is not self._inside:
             return None
-        place, self._inside = self._inside[0], None
+        self._inside = None
         if self.first:
-            self.clean.outputs[place] = _map(output, output, lambda a, _: a.detach().clone())
+            self.clean.output = _map(output, output, lambda a, _: a.detach().clone())
             return None
-        return _map(self.clean.outputs[place], output, _finite)
+        return _map(self.clean.output, output, _finite)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
@@ -105,6 +110,16 @@ class Probe(Dye):
         return func(*args, **kwargs)
 
     # ---- behind the doors
+
+    def _note_entry(self, name: str, args: tuple, kwargs: dict) -> None:
+        """What goes into the first block of a decoder: no row moves behind it, whatever else mixes rows there."""
+        stack, _, number = name.rpartition(".")
+        found = find_hidden(args, kwargs) if number.isdigit() and self.labels.tower(name) in _READS_TEXT else None
+        if found is None or stack in self.entries or found.tensor.dim() != 3:
+            return
+        key = (stack, -1)
+        changed = self._differs(key, "entry", signature(found.tensor, -1))
+        self.entries[stack] = changed[:1].cpu().numpy()
 
     def _outside(self, func: Any, args: tuple, kwargs: dict) -> Any:
         if func is SDPA:
@@ -126,22 +141,24 @@ class Probe(Dye):
 
     @property
     def _mutes(self) -> bool:
-        return self.labels.tower(self.here) not in ("connector", "vision")
+        return self.labels.kind == "dual" or self.labels.tower(self.here) not in ("connector", "vision")
 
     def _differs(self, key: Key, side: str, rows: torch.Tensor) -> torch.Tensor:
         return self.clean.signatures.differs(key, side, rows, first=self.first)
 
     def _outer_sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
-        call = sdpa_arguments(args, kwargs)
+        heads = self._heads()
+        raw = sdpa_arguments(args, kwargs)
+        call = unpacked(raw, [m for _, m in self.stack], heads)
         if call.query.dim() < 3:
             return func(*args, **kwargs)
-        key, heads = self.seen.meet(self.here, "sdpa"), self._heads()
+        key = self.seen.meet(self.here, "sdpa")
         self.seen.sites[key].shape = (call.query.shape[-2], call.key.shape[-2])
         for side, tensor in (("queries", call.query), ("keys", call.key), ("values", call.value)):
             self.seen.put(key, side, self._differs(key, side, signature(tensor, -1)), heads)
         if not self._mutes:
             return func(*args, **kwargs)
-        return call.query.new_zeros(*call.query.shape[:-1], call.value.shape[-1])
+        return raw.query.new_zeros(*raw.query.shape[:-1], raw.value.shape[-1])
 
     def _outer_mha(self, func: Any, args: tuple, kwargs: dict) -> Any:
         given = mha_arguments(args, kwargs)
@@ -190,19 +207,19 @@ class Probe(Dye):
 class JointSweep(Sweep):
     """A sweep of the whole model, one stain per pass."""
 
-    doors: Sequence[Door] = ()
-    labels: Labels | None = None
+    door: Door = field(kw_only=True)
+    labels: Labels = field(kw_only=True)
     clean: Clean = field(default_factory=Clean)
 
     def look(self, stains: Sequence[Stain], *, pad: bool = False, look: bool = False) -> dict[Key, Seen]:
         """What the rows of every site show of these dyes."""
-        if not self.clean.outputs:
+        if self.clean.output is None:
             self._pass(NOTHING, first=True)
         parts = []
         for stain in stains:
             probe = self._pass(stain, inherit=self.inherit, pad=pad, look=look, until=self.until)
             self.padded |= bool(probe.padders)
-            parts.append(probe.seen.sites)
+            parts.append({key: _entered(key, seen, probe.entries) for key, seen in probe.seen.sites.items()})
         return joined(parts)
 
     def inside(self, key: Key) -> bool:
@@ -210,13 +227,22 @@ class JointSweep(Sweep):
         return key in self.clean.inside
 
     def _pass(self, stain: Stain, **options: Any) -> Probe:
-        assert self.labels is not None
-        pixels = self.canvas.doorways([stain])
-        dyed = {door.place: pixels[n] for n, door in enumerate(self.doors)}
-        slots = {door.place: door.slot for door in self.doors}
-        with Probe(self.root, dyed, slots, self.labels, self.clean, **options) as probe:
+        pixels = self.canvas.painted([stain])
+        with Probe(self.root, self.door, pixels, self.labels, self.clean, **options) as probe:
             self.run(self.canvas.pixels)
         return probe
+
+
+def _entered(key: Key, seen: Seen, entries: Mapping[str, np.ndarray]) -> Seen:
+    """The rows of a decoder's site are those that went into its first block, wherever the count is the same."""
+    for stack, rows in entries.items():
+        if key[0].startswith(f"{stack}.") and seen.windows == 1:
+            same = {
+                side: rows for side in ("queries", "keys", "values")
+                if (a := getattr(seen, side)) is not None and a.shape == rows.shape
+            }  # fmt: skip
+            return replace(seen, **same)
+    return seen
 
 
 def _map(clean: Any, other: Any, change: Any) -> Any:

@@ -7,14 +7,15 @@ import torch
 from model_adapters.errors import AdapterError
 from model_adapters.geometry import cache
 from model_adapters.geometry.assemble import Assembler
-from model_adapters.geometry.canvas import Canvases
-from model_adapters.geometry.doors import doors_of
+from model_adapters.geometry.doors import Door, doors_of
 from model_adapters.geometry.joint import JointSweep
+from model_adapters.geometry.nowhere import nowhere
 from model_adapters.geometry.originals import Originals
 from model_adapters.geometry.pixel_dye import canvas_places, evaluating
+from model_adapters.geometry.places import SitePlaces, moved, united
 from model_adapters.geometry.prompt import Prompt
 from model_adapters.geometry.records import Key
-from model_adapters.geometry.tiles import laid_out
+from model_adapters.geometry.tiles import TileMap, laid_out
 from model_adapters.inputs import Inputs
 from model_adapters.labels import Labels
 from model_adapters.layout import Layout, Rows
@@ -56,7 +57,10 @@ def measured(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     """Measure the layouts, whatever is on the disk."""
     originals = Originals(model, inputs)
     with model.lock, evaluating(model.module), torch.no_grad():
-        return _tower_layouts(model, originals) if model.kind == "vit" else _joint_layouts(model, originals)
+        try:
+            return _tower_layouts(model, originals) if model.kind == "vit" else _joint_layouts(model, originals)
+        except AdapterError as error:
+            return nowhere(model, originals, str(error))
 
 
 def _tower_layouts(model: Model, originals: Originals) -> dict[Key, Layout]:
@@ -84,16 +88,31 @@ def _joint_layouts(model: Model, originals: Originals) -> dict[Key, Layout]:
     given = originals.first()
     names = originals.pixel_names(given)
     doors = doors_of(model.module, given, names)
-    laid = [laid_out(d.pixels, t, stacks=False) for d, t in zip(doors, originals.traced(names, doors), strict=True)]
-    canvas = Canvases(tuple(part for part, _ in laid))
     labels = Labels(model.module, model.kind)
-    sweep = JointSweep(model.module, lambda _: model.module(**given), canvas, doors=doors, labels=labels)
-    places = sweep.places()
-    towers = {door.name: prefix_names(model.module.get_submodule(door.name)) for door in doors}
-    assembler = Assembler([m for _, maps in laid for m in maps], originals, next(iter(towers.values())))
-    prompt = Prompt.of(assembler, originals, canvas.extent)
+    places: dict[Key, SitePlaces] = {}
+    maps: list[TileMap] = []
+    inside: dict[Key, Door] = {}
+    for door, traced in zip(doors, originals.traced(names, doors), strict=True):
+        canvas, shown = laid_out(door.pixels, traced, stacks=False)
+        sweep = JointSweep(model.module, lambda _: model.module(**given), canvas, door=door, labels=labels)
+        for key, place in sweep.places().items():
+            here = moved(place, len(maps))
+            places[key] = here if sweep.inside(key) or key not in places else united(places[key], here)
+            if sweep.inside(key):
+                inside[key] = door
+        maps += shown
+    return _put_together(model, originals, places, maps, inside)
+
+
+def _put_together(
+    model: Model, originals: Originals, places: dict[Key, SitePlaces], maps: list[TileMap], inside: dict[Key, Door]
+) -> dict[Key, Layout]:
+    prefixes = {door.name: prefix_names(model.module.get_submodule(door.name)) for door in inside.values()}
+    towers = {name: Assembler(maps, originals, prefix) for name, prefix in prefixes.items()}
+    first = next(iter(towers.values()), Assembler(maps, originals))
+    prompt, labels = Prompt.of(first, originals), Labels(model.module, model.kind)
     return {
-        key: assembler.tower(place) if sweep.inside(key)
+        key: towers[inside[key].name].tower(place) if key in inside
         else prompt.layout(place, connector=labels.tower(key[0]) == "connector")
         for key, place in places.items()
     }  # fmt: skip

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from model_adapters.geometry.marks import dyed, live
+
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 _MAX_POOL = ("input", "kernel_size", "stride", "padding", "dilation")
 _AVG_POOL = ("input", "kernel_size", "stride", "padding")
@@ -31,7 +33,10 @@ def output_shape(func: Callable, args: tuple, kwargs: dict) -> torch.Size:
             return torch.empty_like(value, device="meta", requires_grad=False)
         return type(value)(map(meta, value)) if type(value) in (tuple, list) else value
 
-    made = func(*map(meta, args), **{key: meta(value) for key, value in kwargs.items()})
+    try:
+        made = func(*map(meta, args), **{key: meta(value) for key, value in kwargs.items()})
+    except (RuntimeError, NotImplementedError):  # shapes that depend on values have to be computed
+        made = func(*args, **kwargs)
     return (made[0] if isinstance(made, tuple) else made).shape
 
 
@@ -43,9 +48,16 @@ def linear(func: Callable, args: tuple, kwargs: dict) -> torch.Tensor:
 
 
 def product(func: Callable, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """A matrix product whose entry (i, j) is the mean of row i plus the mean of column j."""
+    """A matrix product whose entry (i, j) is the mean of row i plus the mean of column j.
+
+    A factor that does not depend on the image may choose rows by ones and zeros; its zeros let no dye through.
+    """
     if left.dim() < 2 or right.dim() < 2:
         return func(left, right)
+    if not live(left):
+        through = (left != 0).to(right.dtype) @ dyed(right, -1).to(right.dtype).unsqueeze(-1) > 0
+        clean = left.mean(-1, keepdim=True) + right.nan_to_num().mean(-2, keepdim=True)
+        return clean.masked_fill(through, torch.nan)
     return left.mean(-1, keepdim=True) + right.mean(-2, keepdim=True)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from PIL import Image
 
+from model_adapters.errors import AdapterError
 from model_adapters.geometry.doors import Door, doors_of
-from model_adapters.geometry.ramp import Traced, picture, trace
+from model_adapters.geometry.ramp import SAME, Traced, picture, trace
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
 
@@ -62,7 +63,10 @@ class Originals:
         if not self.known or len(floating) == 1:
             return tuple(floating)
         black, white = (self.prepared([picture(k, p.size) for p in self.pictures]) for k in ("black", "white"))
-        return tuple(n for n in floating if _differs(black[n], white[n]))
+        found = tuple(n for n in floating if _differs(black[n], white[n]))
+        if not found:
+            raise AdapterError(SAME)
+        return found
 
     def traced(self, names: tuple[str, ...], doors: list[Door]) -> list[Traced | None]:
         """Where the pixels at the doors come from; None where the originals are not known."""

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from model_adapters.errors import AdapterError
-from model_adapters.geometry.canvas import EVERYTHING, NOTHING, Canvas, Stain, image_canvas
+from model_adapters.geometry.canvas import EVERYTHING, NOTHING, PADDING, Canvas, Stain, image_canvas
 from model_adapters.geometry.codes import stripes, thresholds
 from model_adapters.geometry.dye import Dye
 from model_adapters.geometry.marks import enliven
@@ -103,6 +103,9 @@ class Sweep:
             self.until = irregular[-1]
             exact = self._joined_calls(self._measured(min(unit, finest), padding, thresholds))
             found |= {key: exact[key] for key in irregular if key in exact}
+        # Behind a tower padding is dropped: rows need not cover the image there.
+        extent = self.canvas.extent
+        found = {k: p if self.inside(k) else judged(p, extent, drop_whole=True) for k, p in found.items()}
         return {key: said_merged(place) if merges(place) else place for key, place in found.items()}
 
     def _joined_calls(self, found: dict[Key, SitePlaces]) -> dict[Key, SitePlaces]:
@@ -149,9 +152,9 @@ class Sweep:
         return again
 
     def _padding(self) -> dict[Key, Seen]:
-        if not self.padded:
+        if not self.padded and not self.canvas.padded:
             return {}
-        return self.look([NOTHING], pad=True)
+        return self.look([PADDING], pad=True)
 
     # ---- units
 
@@ -165,8 +168,9 @@ class Sweep:
     def _unit(self, sites: dict[Key, Seen]) -> int:
         height, width = self.canvas.size("y"), self.canvas.size("x")
         finest = 1
-        for key, seen in sites.items():
-            if not seen.mixed and self.inside(key):
+        towers = {key: seen for key, seen in sites.items() if self.inside(key)} or sites
+        for seen in towers.values():
+            if not seen.mixed:
                 sides = (seen.queries, seen.keys, seen.values, seen.elements if element_wise(seen) else None)
                 finest = max([finest, *(int(side[0].sum()) for side in sides if side is not None)])
         share = math.sqrt(height * width * self.canvas.size("z") / finest) + 1e-6

@@ -22,6 +22,8 @@ class Places:
     """[rows] bool: rows made of padding. Rows without a place that are no padding are prefix rows (class, register)."""
     quality: PlaceQuality = "tile"
     reason: str = ""
+    spread: np.ndarray | None = None
+    """[rows] bool: rows that hold the whole image, and so have no place on it; None for none."""
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -34,7 +36,7 @@ class Places:
     @property
     def whole(self) -> bool:
         """Rows were reached, but each by the whole image."""
-        return self.quality == "none" and self.reason == WHOLE_IMAGE
+        return self.quality == "none" and self.spread is not None
 
     @staticmethod
     def nowhere(rows: int, reason: str) -> Places:
@@ -84,16 +86,30 @@ def classified(spans: dict[str, np.ndarray], reached: np.ndarray, extent: np.nda
     tile = np.where(reached, z[:, 0], -1).astype(np.int16)
     blocks = np.column_stack([z, y, x])[reached]
     if len(blocks) > 1 and (blocks == [0, len(extent), 0, height, 0, width]).all():
-        return replace(Places.nowhere(rows, WHOLE_IMAGE), padding=padding)
+        return replace(Places.nowhere(rows, WHOLE_IMAGE), padding=padding, spread=reached)
     if tiles_once(blocks, extent):
         return Places(boxes, tile, padding)
     return Places(boxes, tile, padding, "box", "The boxes overlap or leave gaps: they are outer bounds of what a row reads.")
 
 
-def judged(place: SitePlaces, extent: np.ndarray) -> SitePlaces:
-    """The same places, where gaps are no fault: boxes that never overlap are tiles."""
-    sides = [replace(s, quality="tile", reason="") if s.quality == "box" and _disjoint(s, extent) else s for s in place.sides]
+def judged(place: SitePlaces, extent: np.ndarray, *, drop_whole: bool = False) -> SitePlaces:
+    """The same places, where gaps are no fault: boxes that never overlap are tiles.
+
+    With `drop_whole`, rows that hold the whole image beside rows that hold a part of it lose their place.
+    """
+    sides = [_unspread(side, extent) if drop_whole else side for side in place.sides]
+    sides = [replace(s, quality="tile", reason="") if s.quality == "box" and _disjoint(s, extent) else s for s in sides]
     return replace(place, queries=sides[0], keys=sides[1], values=sides[2])
+
+
+def _unspread(places: Places, extent: np.ndarray) -> Places:
+    height, width = extent.max(0)
+    whole = (places.boxes == [0, 0, width, height]).all(1)
+    if not whole.any() or whole[places.placed].all():
+        return places
+    boxes, tile = places.boxes.copy(), places.tile.copy()
+    boxes[whole], tile[whole] = np.nan, -1
+    return replace(places, boxes=boxes, tile=tile, spread=whole)
 
 
 def _disjoint(places: Places, extent: np.ndarray) -> bool:
@@ -105,12 +121,22 @@ def _disjoint(places: Places, extent: np.ndarray) -> bool:
 
 
 def tiles_once(blocks: np.ndarray, extent: np.ndarray) -> bool:
-    """Whether the distinct blocks [n, 6] (z, y and x from, to) are disjoint and cover every tile."""
+    """Whether the distinct blocks [n, 6] (z, y and x from, to) are disjoint and cover every tile.
+
+    A margin at the right or lower edge that is too small for another block does not count.
+    """
     count = _coverage(blocks, extent)
     inside = np.zeros(count.shape, int)
     for number, (height, width) in enumerate(extent):
-        inside[number, :height, :width] = 1
+        y, x = (_covered(blocks[:, i + 1], blocks[:, i], size) for i, size in ((2, height), (4, width)))
+        inside[number, :y, :x] = 1
     return bool((count == inside).all())
+
+
+def _covered(stop: np.ndarray, start: np.ndarray, size: int) -> int:
+    """The extent up to the last block, if less than a block is missing."""
+    reached = int(stop.max())
+    return reached if 0 <= size - reached < int((stop - start).min()) else size
 
 
 def _coverage(blocks: np.ndarray, extent: np.ndarray) -> np.ndarray:
@@ -143,3 +169,32 @@ def _merged(places: Places, windows: int) -> bool:
     placed = places.placed.reshape(windows, -1)
     boxes = np.column_stack([places.tile, places.boxes]).reshape(windows, -1, 5)
     return any(len(np.unique(b[p], axis=0)) < p.sum() for b, p in zip(boxes, placed, strict=True))
+
+
+def united(first: SitePlaces, second: SitePlaces) -> SitePlaces:
+    """The places of one site when images come in at two doors: a row has the place that the first door gives it, or else
+    the second.
+    """
+    sides = [_united(a, b) for a, b in zip(first.sides, second.sides, strict=True)]
+    return replace(first, queries=sides[0], keys=sides[1], values=sides[2])
+
+
+def _united(first: Places, second: Places) -> Places:
+    if not second.placed.any() or len(first) != len(second):
+        return first
+    if not first.placed.any():
+        return second
+    mine = first.placed
+    if not (second.placed & ~mine).any():
+        return first
+    worse = first if first.quality == "box" else second
+    return Places(
+        np.where(mine[:, None], first.boxes, second.boxes), np.where(mine, first.tile, second.tile),
+        first.padding & second.padding, worse.quality, worse.reason,
+    )  # fmt: skip
+
+
+def moved(place: SitePlaces, tiles: int) -> SitePlaces:
+    """The same places with tiles numbered on from `tiles`."""
+    sides = [replace(s, tile=np.where(s.tile < 0, s.tile, s.tile + tiles).astype(np.int16)) for s in place.sides]
+    return replace(place, queries=sides[0], keys=sides[1], values=sides[2])

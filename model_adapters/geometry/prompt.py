@@ -9,7 +9,7 @@ import numpy as np
 from model_adapters.errors import AdapterError
 from model_adapters.geometry.assemble import Assembler
 from model_adapters.geometry.originals import Originals
-from model_adapters.geometry.places import Places, SitePlaces, judged
+from model_adapters.geometry.places import Places, SitePlaces
 from model_adapters.layout import Layout, Rows
 from model_adapters.roles import decoder_roles
 
@@ -24,13 +24,11 @@ class Prompt:
     assembler: Assembler
     roles: np.ndarray
     """[T] the roles of the prompt's tokens."""
-    extent: np.ndarray
-    """[tiles, 2] height and width of the processed tiles."""
     answer: int = 0
     """How many tokens an encoder-decoder's decoder begins with."""
 
     @staticmethod
-    def of(assembler: Assembler, originals: Originals, extent: np.ndarray) -> Prompt:
+    def of(assembler: Assembler, originals: Originals) -> Prompt:
         """Read the roles from the token ids; without ids all rows are told by their place alone."""
         given = originals.first()
         start = given.get("decoder_input_ids")
@@ -40,15 +38,14 @@ class Prompt:
             roles = np.array([], dtype=object)
         if originals.model.kind == "dual":
             roles = np.where(roles == "question", "text", roles)
-        return Prompt(assembler, roles, extent, 0 if start is None else start.shape[1])
+        return Prompt(assembler, roles, 0 if start is None else start.shape[1])
 
     def layout(self, place: SitePlaces, *, connector: bool) -> Layout:
         """The layout of one site behind a tower."""
-        place = judged(place, self.extent)  # padding is dropped behind the tower, which leaves gaps
         queries, keys, values = (self._rows(side, place, connector=connector) for side in place.sides)
         placed = [side for side in place.sides if side.placed.any()]
         if not placed:
-            mixed = any(side.reason and side.whole for side in place.sides)
+            mixed = any(side.whole for side in place.sides)
             return Layout(queries, keys, values, place.windows, "none", _MIXED if mixed else _NO_IMAGE, self.assembler.size)
         worst = next((side for side in placed if side.quality == "box"), None)
         return Layout(
@@ -77,6 +74,8 @@ class Prompt:
             prefix = list(self.assembler.prefix)
             roles[front] = prefix[: len(front)] if len(front) <= len(prefix) else "unknown"
         claimed = roles == "image"
-        roles[claimed & ~places.placed] = "query" if places.whole else "separator"
+        roles[claimed & ~places.placed] = "separator"
+        if places.spread is not None:
+            roles[places.spread] = "query"
         roles[places.placed] = "image"
         return roles

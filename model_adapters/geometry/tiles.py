@@ -14,6 +14,8 @@ from model_adapters.geometry.grids import Patches, patches_of
 from model_adapters.geometry.ramp import Traced
 
 _SAMPLES = 96
+_EDGE = 2
+"""Pixels at the edge of the image, where filters of a resize see only one side, are left out."""
 _TOLERANCE = 0.02
 """How far a tile may be from an affine picture of the original, as a share of the original's longer side."""
 
@@ -85,6 +87,8 @@ def _fit(x: np.ndarray, y: np.ndarray, source: np.ndarray) -> TileMap:
     step = [max(1, n // _SAMPLES) for n in x.shape]
     py, px = np.mgrid[0 : x.shape[0] : step[0], 0 : x.shape[1] : step[1]]
     taken = shown[py, px]
+    inner = taken & (px >= inside[0] + _EDGE) & (px < inside[2] - _EDGE) & (py >= inside[1] + _EDGE) & (py < inside[3] - _EDGE)
+    taken = inner if inner.sum() >= 16 else taken
     known = np.stack([px[taken] + 0.5, py[taken] + 0.5, np.ones(taken.sum())], axis=1)
     wanted = np.stack([x[py, px][taken], y[py, px][taken]], axis=1)
     matrix, *_ = np.linalg.lstsq(known, wanted, rcond=None)
