@@ -1,5 +1,5 @@
 # make app    set up and start the app          make test   set up and run all checks
-# make lint   style and types only              make sweep  every family of models (long)
+# make lint   style and types only              make sweep  every family of models (long), and the tables of them
 # make bench  speed and memory (docs/benchmarks.md)         make clean  remove what was set up
 
 PYTHON := .venv/bin/python
@@ -25,6 +25,7 @@ bench: setup
 
 sweep: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) -m sweep
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.sweep
 
 setup: .venv/installed
 

@@ -54,8 +54,16 @@ def _bundled() -> list[Entry]:
 
 
 def _kind(folder: Path) -> Kind:
-    config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {"model_type": "adapter"}
-    return "vit" if config.get("library") == "timm" else "lvlm"
+    """The kind of a bundled model, from its configuration; an adapter is of the kind of its base."""
+    if not (folder / "config.json").is_file():
+        base = str(read_json(folder / "adapter_config.json").get("base_model_name_or_path"))
+        folder = folder.parent / base.removeprefix("bundled:")
+    config = read_json(folder / "config.json")
+    if "model_type" not in config:
+        return "vit"
+    sees_and_reads = "vision_config" in config and "text_config" in config
+    writes = any("ForConditionalGeneration" in name for name in config.get("architectures") or ())
+    return "lvlm" if writes else "dual" if sees_and_reads else "vit"
 
 
 @cache

@@ -63,6 +63,8 @@ def load(
         placed: dict[str, Any] = {"device": device, "dtype": dtype, "device_map": device_map}
         model = load(base, weights, seed, **placed, adapter=tuned, verify=verify)
         model.name = name
+        if source == "bundled":
+            _add_bundled(model, rest)
         return model
     module, processor, notes = _build(name, weights, seed, wanted, device_map)
     if adapter is not None:

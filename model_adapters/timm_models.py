@@ -87,7 +87,10 @@ def build_folder(folder: Path, config: dict[str, Any]) -> Any:
                 raise AdapterError(f"{folder}/config.json names the class {maker!r}, which timm.models does not have.")
             module: Any = module_class(**kwargs)
         else:
-            module = _random(str(config.get("architecture")), 0, num_classes=config.get("num_classes", 1000), **kwargs)
+            name = str(config.get("architecture"))
+            if ":" in name:
+                raise AdapterError(f"{folder}/config.json names {name!r}, which is no architecture of timm.")
+            module = _random(name, 0, **{"num_classes": config.get("num_classes", 1000), **kwargs})
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         if isinstance(error, AdapterError):
             raise

@@ -16,6 +16,7 @@ from torch import nn
 import model_adapters as ma
 from model_adapters.catalogue import BUNDLED
 from model_adapters.checkpoint import read_state
+from model_adapters.timm_models import ATTENTION_FAMILIES
 from tests.zoo import hf
 
 TINY = "timm:test_vit"
@@ -99,6 +100,33 @@ def test_a_bundled_model_has_its_classes_and_its_card(timm_folder, tmp_path, mon
     assert (model.card.title, model.card.papers, model.card.notes) == ("Own", ("x",), NOTES)
     with pytest.raises(ma.AdapterError, match="There are: own"):
         ma.load("bundled:../own")
+
+
+def test_a_bundled_adapter_lies_on_its_bundled_base(folders, tmp_path, monkeypatch):
+    for module in ("model_adapters.load", "model_adapters.catalogue"):
+        monkeypatch.setattr(sys.modules[module], "BUNDLED", tmp_path)
+    shutil.copytree(folders["llava"], tmp_path / "lvlm")
+    shutil.copytree(folders["clip"], tmp_path / "clip")
+    monkeypatch.setenv("HEADLIGHT_MODEL_ROOTS", "/nowhere")
+    folder = tuned(tmp_path / "tuned", "bundled:lvlm", ma.load("bundled:lvlm", verify=False).module, "q_proj")
+    (folder / "card.json").write_text(json.dumps({"title": "Tuned"}))
+    entries = [(entry.name, entry.kind) for entry in ma.catalogue() if entry.library == "bundled"]
+    assert entries == [("bundled:clip", "dual"), ("bundled:lvlm", "lvlm"), ("bundled:tuned", "lvlm")]
+    model = ma.load("bundled:tuned", device="cpu", verify=False)
+    base = ma.load("bundled:lvlm", device="cpu", verify=False)
+    assert (model.name, model.card.title) == ("bundled:tuned", "Tuned")
+    pairs = zip(model.module.parameters(), base.module.parameters(), strict=True)
+    assert any(not torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_folder_as_timm_itself_saves_it(tmp_path):
+    import timm
+
+    module = timm.create_model("test_vit", num_classes=3)
+    timm.models.save_for_hf(module, tmp_path, safe_serialization=True)
+    model = ma.load(f"path:{tmp_path}", device="cpu", verify=False)
+    assert model.module.num_classes == 3
+    assert all(torch.equal(value, module.state_dict()[name]) for name, value in model.module.state_dict().items())
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in BUNDLED.glob("*") if p.is_dir()))
@@ -270,6 +298,7 @@ def test_a_damaged_checkpoint_gets_its_sentence(content, ending, tmp_path):
         ('{"library": "timm", "class": "load_checkpoint"}', "does not have"),
         ('{"library": "timm", "class": "VisionTransformer", "kwargs": {"deep": 2}}', "does not describe"),
         ('{"architecture": "nothing"}', "does not describe"),
+        ('{"architecture": "local-dir:/tmp"}', "no architecture of timm"),
     ],
 )
 def test_a_folder_that_is_no_model_gets_its_sentence(config, sentence, tmp_path):
@@ -309,6 +338,10 @@ def test_a_folder_next_to_the_work_is_not_taken_for_a_name_of_the_hub(folders, m
 def test_precision_and_device(timm_folder, folders):
     for name in (f"path:{timm_folder}", f"path:{folders['llava']}"):
         assert ma.load(name, device="cpu", dtype="bf16", verify=False).dtype is torch.bfloat16
+    spread = ma.load(f"path:{folders['llava']}", device_map={"": "cpu"})
+    assert spread.report.passed
+    with pytest.raises(ValueError, match="exclude each other"):
+        ma.load(f"path:{folders['llava']}", device="cpu", device_map="auto")
     with pytest.raises(ValueError, match="dtype must be"):
         ma.load(TINY, weights="random", dtype="int8")
     with pytest.raises(ValueError, match="device must be"):
@@ -368,4 +401,5 @@ def test_the_catalogue_lists_and_finds():
     assert libraries == sorted(libraries, key=["bundled", "timm", "transformers"].index)
     assert "timm:swin_tiny_patch4_window7_224" in [entry.name for entry in ma.search("Swin tiny", entries)]
     assert not any("convnext" in name or "resnet50" in name.split(":")[1][:8] for name in names if name.startswith("timm"))
+    assert {entry.family for entry in entries if entry.library == "timm"} == ATTENTION_FAMILIES
     assert {entry.kind for entry in entries} >= {"vit", "dual", "lvlm"}
