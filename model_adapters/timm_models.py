@@ -28,6 +28,10 @@ ATTENTION_FAMILIES = frozenset(
 """Modules of `timm.models` whose models compute attention weights (not in every block, and not every model of each)."""
 
 
+_READS_FILES = frozenset({"checkpoint_path", "cache_dir", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"})
+"""Arguments of timm that make it read or fetch something."""
+
+
 @dataclass(frozen=True)
 class TransformPreparation:
     """Images through a transform that makes one tensor of one PIL image."""
@@ -74,23 +78,10 @@ def build(name: str, weights: str, seed: int) -> nn.Module:
     return module
 
 
-def build_folder(folder: Path, config: dict[str, Any]) -> Any:
+def build_folder(folder: Path, config: dict[str, Any]) -> nn.Module:
     """A model of timm from a folder: `config.json` names the class (or the architecture) and its arguments."""
-    import timm
-
-    kwargs = config.get("kwargs", config.get("model_args")) or {}
-    maker = config.get("class")
     try:
-        if maker is not None:
-            module_class = getattr(timm.models, str(maker), None)
-            if not (inspect.isclass(module_class) and issubclass(module_class, nn.Module)):
-                raise AdapterError(f"{folder}/config.json names the class {maker!r}, which timm.models does not have.")
-            module: Any = module_class(**kwargs)
-        else:
-            name = str(config.get("architecture"))
-            if ":" in name:
-                raise AdapterError(f"{folder}/config.json names {name!r}, which is no architecture of timm.")
-            module = _random(name, 0, **{"num_classes": config.get("num_classes", 1000), **kwargs})
+        module = _described(folder, config)
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         if isinstance(error, AdapterError):
             raise
@@ -148,6 +139,24 @@ def card(name: str, module: nn.Module, weights: str, seed: int) -> Card:
 def belongs(module: nn.Module) -> bool:
     """Whether a module is a model of timm."""
     return type(module).__module__.startswith("timm.") and hasattr(module, "pretrained_cfg")
+
+
+def _described(folder: Path, config: dict[str, Any]) -> Any:
+    """The module, still without its weights."""
+    import timm
+
+    kwargs = dict(config.get("kwargs", config.get("model_args")) or {})
+    if _READS_FILES & kwargs.keys():
+        raise AdapterError(f"{folder}/config.json gives {sorted(_READS_FILES & kwargs.keys())}, which is not allowed there.")
+    if "class" in config:
+        module_class = getattr(timm.models, str(config["class"]), None)
+        if not (inspect.isclass(module_class) and issubclass(module_class, nn.Module)):
+            raise AdapterError(f"{folder}/config.json names {config['class']!r}, no class that timm.models has.")
+        return module_class(**kwargs)
+    name = str(config.get("architecture"))
+    if ":" in name:
+        raise AdapterError(f"{folder}/config.json names {name!r}, which is no architecture of timm.")
+    return _random(name, 0, **{"num_classes": config.get("num_classes", 1000), **kwargs})
 
 
 def _random(name: str, seed: int, **kwargs: Any) -> nn.Module:

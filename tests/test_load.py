@@ -295,9 +295,10 @@ def test_a_damaged_checkpoint_gets_its_sentence(content, ending, tmp_path):
         ("[]", "JSON object"),
         ("{}", "neither a model_type"),
         ('{"model_type": "nothing"}', "could not be loaded"),
-        ('{"library": "timm", "class": "load_checkpoint"}', "does not have"),
+        ('{"library": "timm", "class": "load_checkpoint"}', "no class that timm.models has"),
         ('{"library": "timm", "class": "VisionTransformer", "kwargs": {"deep": 2}}', "does not describe"),
         ('{"architecture": "nothing"}', "does not describe"),
+        ('{"architecture": "test_vit", "model_args": {"checkpoint_path": "/x.pth"}}', "not allowed there"),
         ('{"architecture": "local-dir:/tmp"}', "no architecture of timm"),
     ],
 )
