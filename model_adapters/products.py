@@ -62,21 +62,17 @@ class Products:
     """Weights that wait for their values."""
 
     def __init__(self) -> None:
-        self._pending: dict[int, _Pending] = {}
-
-    @property
-    def waiting(self) -> bool:
-        """Whether any weights are being followed."""
-        return bool(self._pending)
+        self.pending: dict[int, _Pending] = {}
+        """The weights being followed, by identity."""
 
     def wait(self, weights: torch.Tensor, site: Site, done: Done, *, must: bool) -> None:
         """Follow these weights to their product."""
-        self._pending[id(weights)] = _Pending(weights, site, done, must, tuple(range(weights.dim())))
+        self.pending[id(weights)] = _Pending(weights, site, done, must, tuple(range(weights.dim())))
 
     def finish(self) -> None:
         """End of a pass: an edit whose product was never met is an error."""
-        lost = [p for p in self._pending.values() if p.must]
-        self._pending.clear()
+        lost = [p for p in self.pending.values() if p.must]
+        self.pending.clear()
         if lost:
             raise AdapterError(
                 f"The head outputs of {lost[0].site.name} could not be followed (its weights are mixed before they meet the "
@@ -85,10 +81,12 @@ class Products:
 
     def meet(self, func: Any, args: tuple, kwargs: dict) -> Any:
         """Run a function, watching what it does to followed weights."""
-        found = next((p for a in args if isinstance(a, torch.Tensor) and (p := self._pending.get(id(a)))), None)
+        if not self.pending:
+            return func(*args, **kwargs)
+        found = next((p for a in args if isinstance(a, torch.Tensor) and (p := self.pending.get(id(a)))), None)
         if found is None and func is torch.functional.einsum and len(args) == 2 and isinstance(args[1], (list, tuple)):
             args = (args[0], *args[1])
-            found = next((p for a in args[1:] if (p := self._pending.get(id(a)))), None)
+            found = next((p for a in args[1:] if (p := self.pending.get(id(a)))), None)
         result = func(*args, **kwargs)
         if found is None or not isinstance(result, torch.Tensor):
             return result
@@ -106,7 +104,7 @@ class Products:
             self._follow(pending, result, axes)
         elif func in _ELEMENTWISE and same:
             for other in args:
-                if isinstance(other, torch.Tensor) and (merged := self._pending.get(id(other))):
+                if isinstance(other, torch.Tensor) and (merged := self.pending.get(id(other))):
                     self._forget(merged)
             self._follow(pending, result, pending.axes)
         elif func in _AXES:
@@ -115,10 +113,10 @@ class Products:
 
     def _follow(self, pending: _Pending, weights: torch.Tensor, axes: tuple[int, ...]) -> None:
         self._forget(pending)
-        self._pending[id(weights)] = replace(pending, weights=weights, axes=axes)
+        self.pending[id(weights)] = replace(pending, weights=weights, axes=axes)
 
     def _forget(self, pending: _Pending) -> None:
-        self._pending.pop(id(pending.weights), None)
+        self.pending.pop(id(pending.weights), None)
 
     def _product(self, pending: _Pending, args: tuple, result: torch.Tensor) -> torch.Tensor:
         left, right = args[0], args[1]

@@ -76,6 +76,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
+        self._watching = bool(self._blocks.residual)
         self._products = Products()
         self._open = ExitStack()
         self._scopes = None if self._needs_all(scopes) else scopes
@@ -97,7 +98,7 @@ class AttentionTap(TorchFunctionMode, Observer):
 
     def _needs_all(self, scopes: frozenset[str] | None) -> bool:
         """Whether the tap must hear every function: additions to the residual stream, products outside the module."""
-        return scopes is None or bool(self._blocks.residual)
+        return scopes is None or self._watching
 
     def _listen(self) -> None:
         if not self._depth:
@@ -147,17 +148,17 @@ class AttentionTap(TorchFunctionMode, Observer):
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
+        if func not in _ATTENTION and not self._watching and not self._products.pending:
+            return func(*args, **kwargs)
         if func is SDPA:
             return self._sdpa(func, args, kwargs)
         if func in SOFTMAX:
             return self._softmax(func, args, kwargs)
         if func is MHA:
             return self._mha(func, args, kwargs)
-        if self._blocks.residual and (added := self._blocks.add(func, args, kwargs, self.here)) is not None:
+        if self._watching and (added := self._blocks.add(func, args, kwargs, self.here)) is not None:
             return added
-        if self._products.waiting:
-            return self._products.meet(func, args, kwargs)
-        return func(*args, **kwargs)
+        return self._products.meet(func, args, kwargs)
 
     def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         raw = sdpa_arguments(args, kwargs)
@@ -287,6 +288,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             raise AdapterError("The model drops attention at random (training mode); edits need model.eval().")
 
 
+_ATTENTION = frozenset({SDPA, MHA, *SOFTMAX})
 _NO_STAGES: dict[str, list] = {"scores": [], "weights": [], "output": []}
 
 
