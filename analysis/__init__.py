@@ -1,0 +1,15 @@
+"""Methods: arrays in, small frozen results out; each registered with its citation, its range, and where it misleads.
+
+Importing this package registers all of them. Adding a method is one function, one entry of the bibliography, one test.
+"""
+
+from analysis import (
+    flow,
+    maps,
+    relevance,
+    rollout,
+)
+from analysis.offers import offers
+from analysis.registry import METHODS, Method, find, method, methods
+
+__all__ = ["METHODS", "Method", "find", "flow", "maps", "method", "methods", "offers", "relevance", "rollout"]
