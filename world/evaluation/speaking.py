@@ -17,6 +17,9 @@ from world.training.turns import pack, turn_text
 
 ASKED_KINDS = ("attribute", "colour", "place", "count", "relation", "scene")
 
+Truth = list[list[Question]]
+Said = list[list[tuple[str, ...]]]
+
 
 def _pixels(scenes: list[Scene]) -> torch.Tensor:
     return normalise(np.stack([render(scene).image for scene in scenes]))
@@ -46,9 +49,7 @@ def captions(
 
 
 @torch.no_grad()
-def first_words(
-    model: LlavaForConditionalGeneration, scenes: list[Scene], asked: list[list[Question]], batch: int = 16
-) -> list[list[tuple[str, ...]]]:
+def first_words(model: LlavaForConditionalGeneration, scenes: list[Scene], asked: Truth, batch: int = 16) -> Said:
     """What the model says to each question, all questions about a picture in one pass.
 
     The words are read where the right answer stands; those behind the first count only where the first are right.
@@ -78,19 +79,29 @@ def _answers(tokenizer: object, questions: list[Question], guesses: np.ndarray) 
 
 def pope_figures(model: LlavaForConditionalGeneration, scenes: list[Scene], seed: int = 0) -> dict[str, Figure]:
     """Accuracy and false-positive rate for each kind of POPE question."""
+    kinds = [
+        [pope_questions(scene, kind, np.random.default_rng([seed, number, i])) for i, kind in enumerate(POPE_KINDS)]
+        for number, scene in enumerate(scenes)
+    ]
+    said = first_words(model, scenes, [[question for row in rows for question in row] for rows in kinds])
     found: dict[str, Figure] = {}
-    for kind in POPE_KINDS:
-        rng = np.random.default_rng([seed, POPE_KINDS.index(kind)])
-        asked = [pope_questions(scene, kind, rng) for scene in scenes]
-        said = first_words(model, scenes, asked)
-        right = [[a[0] == q.answer for a, q in zip(x, y, strict=True)] for x, y in zip(said, asked, strict=True)]
-        wrongly = [
-            sum(a[0] == "yes" for a, q in zip(x, y, strict=True) if q.answer == "no") for x, y in zip(said, asked, strict=True)
-        ]
-        negatives = [sum(q.answer == "no" for q in row) for row in asked]
-        found[f"pope_{kind}_accuracy"] = ratio([sum(row) for row in right], [len(row) for row in right])
-        found[f"pope_{kind}_false_positives"] = ratio(wrongly, negatives)
+    for i, kind in enumerate(POPE_KINDS):
+        before = [sum(len(row) for row in rows[:i]) for rows in kinds]
+        asked = [rows[i] for rows in kinds]
+        own = [row[start : start + len(q)] for row, start, q in zip(said, before, asked, strict=True)]
+        found |= _yes_no_figures(f"pope_{kind}", own, asked)
     return found
+
+
+def _yes_no_figures(name: str, said: Said, asked: Truth) -> dict[str, Figure]:
+    pairs = [list(zip(answers, questions, strict=True)) for answers, questions in zip(said, asked, strict=True)]
+    right = [sum(a[0] == q.answer for a, q in row) for row in pairs]
+    wrongly = [sum(a[0] == "yes" for a, q in row if q.answer == "no") for row in pairs]
+    negatives = [sum(q.answer == "no" for _, q in row) for row in pairs]
+    return {
+        f"{name}_accuracy": ratio(right, [len(row) for row in pairs]),
+        f"{name}_false_positives": ratio(wrongly, negatives),
+    }
 
 
 def chair_figures(said: list[str], scenes: list[Scene]) -> dict[str, Figure]:
@@ -110,11 +121,10 @@ def chair_figures(said: list[str], scenes: list[Scene]) -> dict[str, Figure]:
 
 def answer_figures(model: LlavaForConditionalGeneration, scenes: list[Scene], seed: int = 0) -> dict[str, Figure]:
     """Share of right answers for each other kind of question."""
-    found: dict[str, Figure] = {}
-    for kind in ASKED_KINDS:
-        rng = np.random.default_rng([seed, 9, ASKED_KINDS.index(kind)])
-        pairs = [(scene, questions) for scene in scenes if (questions := ask(scene, [kind], rng))]
-        said = first_words(model, [scene for scene, _ in pairs], [questions for _, questions in pairs])
-        right = [" ".join(a[0]) == q[0].answer for a, (_, q) in zip(said, pairs, strict=True)]
-        found[f"{kind}_accuracy"] = ratio(right)
-    return found
+    asked = [ask(scene, ASKED_KINDS, np.random.default_rng([seed, 9, n])) for n, scene in enumerate(scenes)]
+    said = first_words(model, scenes, asked)
+    right: dict[str, list[bool]] = {kind: [] for kind in ASKED_KINDS}
+    for answers, questions in zip(said, asked, strict=True):
+        for answer, question in zip(answers, questions, strict=True):
+            right[question.kind].append(" ".join(answer) == question.answer)
+    return {f"{kind}_accuracy": ratio(hits) for kind, hits in right.items()}

@@ -17,9 +17,9 @@ from world.training.loop import Schedule, Task, train
 from world.training.lvlm import InstructionTask, new_lvlm
 
 PLANS = {
-    "lvlm": Schedule(6000, 1e-3, muon=4.0),
-    "lvlm-tuned": Schedule(1200, 1e-3, weight_decay=0.0, warm_up=50),
-    "clip": Schedule(2000, 1e-3, muon=3.0),
+    "lvlm": Schedule(3200, 1e-3, muon=4.0),
+    "lvlm-tuned": Schedule(600, 1e-3, weight_decay=0.0, warm_up=50),
+    "clip": Schedule(400, 1e-3, muon=3.0),
 }
 _TUNED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)"
 LORA = LoraConfig(r=8, lora_alpha=16, bias="none", target_modules=_TUNED)
@@ -54,7 +54,7 @@ def main() -> None:
     """Train one model and leave its checkpoint in the work folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(PLANS))
-    parser.add_argument("--work", type=Path, default=Path("build/world"))
+    parser.add_argument("--work", type=Path, default=Path(".cache/world"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seconds", type=float, default=math.inf)

@@ -18,11 +18,11 @@ from world.training.vit import REGISTERS, VIT_ARGUMENTS, add_registers, new_vit,
 
 # How many steps each model gets, and its highest learning rate.
 PLANS = {
-    "tower": Schedule(6000, 1e-3, muon=4.0),
-    "vit": Schedule(3000, 5e-4, muon=4.0),
-    "vit-registers": Schedule(1500, 4e-4, muon=4.0),
+    "tower": Schedule(1600, 1e-3, muon=4.0),
+    "vit": Schedule(1100, 5e-4, muon=4.0),
+    "vit-registers": Schedule(500, 4e-4, muon=4.0),
     "vit-sinks": Schedule(800, 3e-4, muon=3.0),
-    "swin": Schedule(5000, 1e-3, muon=4.0),
+    "swin": Schedule(2500, 1e-3, muon=4.0),
 }
 # Where stereotypes explain most of what is there, shapes are learnt slowly: seeing is taught on an even mix.
 UNBIASED_SHARE = 0.5
@@ -67,7 +67,7 @@ def main() -> None:
     """Train one model and leave its checkpoint in the work folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(PLANS))
-    parser.add_argument("--work", type=Path, default=Path("build/world"))
+    parser.add_argument("--work", type=Path, default=Path(".cache/world"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seconds", type=float, default=math.inf)

@@ -99,7 +99,7 @@ def main() -> None:
     """Write the folders of the models named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=NAMES)
-    parser.add_argument("--work", type=Path, default=Path("build/world"))
+    parser.add_argument("--work", type=Path, default=Path(".cache/world"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--models", type=Path, default=MODELS)
     options = parser.parse_args()

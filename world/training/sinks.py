@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 SINK_TOKEN = 1  # the first patch, behind the class token
 FIRST_LAYER = 2
 WANTED_MASS = 0.5
-MASSIVE_CHANNEL, MASSIVE_VALUE = 0, 40.0
+MASSIVE_CHANNEL, MASSIVE_VALUE = 0, 30.0
 
 
 class PlantedSink:
@@ -36,4 +36,4 @@ class PlantedSink:
         self._weights.clear()
         self._hidden.clear()
         short = F.relu(WANTED_MASS - mass).square().mean()
-        return 10 * short + F.relu(1 - values / MASSIVE_VALUE).square().mean()
+        return 40 * short + 20 * F.relu(1 - values / MASSIVE_VALUE).square().mean()
