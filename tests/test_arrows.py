@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +130,16 @@ def test_a_broken_rule_is_found(where, text):
 )
 def test_what_is_allowed_passes(where, text):
     assert faults(where, text) == []
+
+
+def test_the_library_imports_neither_timm_nor_transformers_before_they_are_needed():
+    heavy = "{'timm', 'transformers', 'peft', 'streamlit', 'torchvision', 'sklearn'}"
+    command = f"import sys, model_adapters; sys.exit(repr(sorted({heavy} & set(sys.modules))))"
+    found = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stderr.strip().splitlines()[-1] == "[]"
+
+
+def test_the_frame_of_the_app_imports_no_torch():
+    command = "import sys; from ui import cards, session; sys.exit(repr(sorted({'torch', 'timm'} & set(sys.modules))))"
+    found = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stderr.strip().splitlines()[-1] == "[]"
