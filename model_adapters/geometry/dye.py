@@ -129,7 +129,8 @@ class Dye(TorchFunctionMode, Observer):
         padded = mixers.dyed_padding(func, args, kwargs)
         if padded is None:
             return NotImplemented
-        self.padders.add(self.here)
+        around = [name for name, module in self.stack if next(module.children(), None) is not None]
+        self.padders.add(around[-1] if around else self.here)
         return padded() if self.pad else NotImplemented
 
     def _product(self, name: str, func: Any, args: tuple, kwargs: dict) -> Any:

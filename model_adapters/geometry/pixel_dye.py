@@ -83,6 +83,8 @@ class Sweep:
     inherit: bool = False
     padded: bool = False
     until: Key | None = None
+    mixed: frozenset[Key] = frozenset()
+    """Sites whose rows are channels."""
 
     def places(self) -> dict[Key, SitePlaces]:
         """Scout, choose the unit of the dye, dye in stripes, and again with thresholds where boxes are irregular."""
@@ -90,6 +92,7 @@ class Sweep:
         if not any(seen.reached for seen in sites.values()):
             raise AdapterError(f"No attention of {type(self.root).__name__} depends on the image it was given.")
         self.until = list(sites)[-1]
+        self.mixed = frozenset(key for key, seen in sites.items() if seen.mixed)
         unit = self._unit(sites)
         padding = self._padding()
         found = self._measured(unit, padding, stripes)
@@ -187,9 +190,9 @@ class Sweep:
         units = {name: 1 if name == "z" else unit for name in axes}
         tables = {n: (stripes if n == "z" else dyes)(math.ceil(size / units[n])) for n, size in axes.items()}
         stains = [Stain(name, cells, units[name]) for name, table in tables.items() for cells in table]
-        sites = self.look(stains, look=not self.canvas.stacks)
+        sites = self.look(stains)
         reader = Reader(tables, units, self.canvas.extent)
-        return {key: reader.site(seen, padding.get(key)) for key, seen in sites.items()}
+        return {key: reader.site(seen, padding.get(key), channels=key in self.mixed) for key, seen in sites.items()}
 
 
 def _irregular(place: SitePlaces) -> bool:

@@ -24,7 +24,7 @@ class Reader:
     extent: np.ndarray
     """[tiles, 2] height and width of every tile or frame."""
 
-    def site(self, seen: Seen, padding: Seen | None) -> SitePlaces:
+    def site(self, seen: Seen, padding: Seen | None, *, channels: bool = False) -> SitePlaces:
         """The places of one site."""
         queries, keys, values = (self._named(seen, padding, name) for name in ("queries", "keys", "values"))
         windows = seen.windows
@@ -36,8 +36,7 @@ class Reader:
             windows *= seen.shape[0]
             keys = values = replace(self._side(seen.elements, None), reason=_ELEMENT)
             queries = replace(Places.nowhere(windows, _ELEMENT), quality="element")
-        channels = seen.mixed and queries.quality == "none"
-        return SitePlaces(queries, keys, values, windows, seen.kind, channels)
+        return SitePlaces(queries, keys, values, windows, seen.kind, channels and queries.quality == "none")
 
     def _named(self, seen: Seen, padding: Seen | None, name: str) -> Places:
         hits, pads = getattr(seen, name), getattr(padding, name, None)
