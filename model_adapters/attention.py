@@ -67,10 +67,8 @@ def scores(call: Sdpa, rows: torch.Tensor | slice | None = None) -> torch.Tensor
 
 def softmax_rows(scored: torch.Tensor, *, masked: bool = True) -> torch.Tensor:
     """Weights of scored rows; a row whose keys are all masked gets weights of zero, as the kernels' outputs have it."""
-    if scored.requires_grad:
-        weights = scored.softmax(-1)
-    else:
-        weights = torch.softmax(scored, -1, out=scored)
+    with torch._C.DisableTorchFunction():  # another tap around this one must not take it for the model's own
+        weights = scored.softmax(-1) if scored.requires_grad else torch.softmax(scored, -1, out=scored)
     if not masked:
         return weights
     # A fully masked row is NaN throughout, so its first entry tells.

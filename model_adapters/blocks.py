@@ -44,7 +44,7 @@ class Blocks:
         found = find_hidden(args, kwargs)
         if found is None:
             return None
-        self._recorder.meets_hidden(found.tensor)
+        self._recorder.meets_hidden(label.tower, label.layer, found.tensor)
         changed = found.tensor
         for edit in self.hidden:
             if edit.where.block(label.tower, label.layer, step):
@@ -66,8 +66,10 @@ class Blocks:
             self._streams.pop().finish(find_output(output))
         entry = self._entries.pop(label.block, None)
         result = _skipped(output, entry, label) if any(map(_skips_all, self._here(label, step))) else output
-        if self._keeps_hidden and (hidden := find_output(result)) is not None:
-            self._recorder.hidden(label.tower, label.layer + 1, hidden, entry=False)
+        if (hidden := find_output(result)) is not None:
+            self._recorder.meets_hidden(label.tower, label.layer + 1, hidden)
+            if self._keeps_hidden:
+                self._recorder.hidden(label.tower, label.layer + 1, hidden, entry=False)
         return None if result is output else result
 
     def attends(self, block: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import psutil
 import torch
 
@@ -97,7 +97,7 @@ def remember(model: Model, inputs: Inputs, tap: AttentionTap, seconds: float = 0
     known[inputs.signature] = Seen(
         {site: record.shape for site, record in records.items()},
         {site: record.width for site, record in records.items()},
-        tap.recorder.hidden_bytes,
+        sum(tap.recorder.hidden_sizes.values()),
         seconds or (old.seconds if old else 0.0),
     )
 
@@ -177,4 +177,4 @@ def _row_count(site: Site, queries: int, keep: Keep, inputs: Inputs, model: Mode
     from model_adapters.roles import Roles
 
     chosen = chosen_rows(keep.queries, site, "queries", 1, queries, Roles(model, inputs), torch.device("cpu"))
-    return int(np.ceil(chosen.sum() / chosen.shape[0]))
+    return math.ceil(int(chosen.sum()) / chosen.shape[0])

@@ -52,8 +52,8 @@ class Recorder:
     limit: int | None = None
     records: dict[tuple[int, Site], Record] = field(default_factory=dict)
     hiddens: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
-    hidden_bytes: int = 0
-    """What the hidden states of the first step would take, kept or not."""
+    hidden_sizes: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(tower, layer) -> the bytes that its hidden states of the first step would take, kept or not."""
     bytes: int = 0
     step: int = 0
     _waiting: int = 0
@@ -126,10 +126,10 @@ class Recorder:
             self.records[self.step, site].values = self._store(_all_heads(values.detach(), fold))
         return self.outputs(site, fold, values, output)
 
-    def meets_hidden(self, hidden: torch.Tensor) -> None:
-        """A block is entered with these hidden states."""
+    def meets_hidden(self, tower: str, layer: int, hidden: torch.Tensor) -> None:
+        """A block is entered or left with these hidden states."""
         if self.step == 0:
-            self.hidden_bytes += hidden.numel() * 4
+            self.hidden_sizes[tower, layer] = hidden.numel() * 4
 
     def hidden(self, tower: str, layer: int, hidden: torch.Tensor, *, entry: bool) -> torch.Tensor:
         """Keep the hidden states before a block (entry) or after the last one."""

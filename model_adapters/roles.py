@@ -17,6 +17,7 @@ from model_adapters.inputs import Inputs
 from model_adapters.layout import Layout
 from model_adapters.model import Model
 from model_adapters.site import Site
+from model_adapters.trail import unobserved
 
 _PREFIX = (
     ("class", re.compile(r"(^|[._])(cls_token|class_token|class_embedding|cls_embed)")),
@@ -57,7 +58,8 @@ class Roles:
         from model_adapters.geometry import layouts
 
         if self._layouts is None:
-            self._layouts = layouts(self.model, self.inputs)
+            with unobserved():
+                self._layouts = layouts(self.model, self.inputs)
         layout = self._layouts.get((site.name, site.call))
         rows = getattr(layout, side, None)
         if rows is None or len(rows) != count:

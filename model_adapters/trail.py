@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from torch import nn
+from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_mode
 
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("headlight_observers", default=())
 _hooked: weakref.WeakSet[nn.Module] = weakref.WeakSet()
@@ -54,6 +55,19 @@ def follow(observer: Observer) -> Iterator[Observer]:
     finally:
         _observers.reset(token)
         observer.stack.clear()
+
+
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """Run a model for something else while a tap is open: no observer and no function mode sees it."""
+    modes = [_pop_mode() for _ in _get_current_function_mode_stack()]
+    token = _observers.set(())
+    try:
+        yield
+    finally:
+        _observers.reset(token)
+        for mode in reversed(modes):
+            _push_mode(mode)
 
 
 def install(root: nn.Module) -> None:
