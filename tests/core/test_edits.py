@@ -20,6 +20,7 @@ from model_adapters.edits import (
     Redistribute,
     ReplaceHeads,
     ReplaceWeights,
+    ScalePairs,
     ScaleWeights,
     SetHidden,
     Skip,
@@ -101,6 +102,10 @@ CASES = {
     "identity": (Identity(PLACE), {}),
     "scaled": (ScaleWeights(PLACE, factor=0.3), {"weights": at_place(lambda w: 0.3 * w)}),
     "scaled, sum kept": (ScaleWeights(PLACE, factor=0.2, renormalise=True), {"weights": only(brought_back, (1,), (0, 2))}),
+    "a factor per pair": (ScalePairs(Where(layers=(1,), heads=(0, 2)), Values(MAPS[0])), {
+        "weights": only(lambda w, h: w * MAPS[0], (1,), (0, 2))}),
+    "a factor per pair and head, sum kept": (ScalePairs(Where(layers=(0,)), Values(MAPS), renormalise=True), {
+        "weights": only(lambda w, h: w * MAPS[h] / (w * MAPS[h]).sum(-1, keepdim=True), (0,))}),
     "redistributed": (Redistribute(PLACE, to=(1, 5), share=0.6), {"weights": only(redistributed, (1,), (0, 2))}),
     "one map": (ReplaceWeights(Where(layers=(1,)), Values(MAPS[0])), {"weights": only(lambda w, h: MAPS[0], (1,))}),
     "a map per head": (ReplaceWeights(Where(layers=(0,)), Values(MAPS)), {"weights": only(lambda w, h: MAPS[h], (0,))}),

@@ -13,9 +13,10 @@ from torch.overrides import _get_current_function_mode_stack
 
 import model_adapters as ma
 from model_adapters import trail
-from model_adapters.edits import Block, Boost, Edit, Gate, ScaleWeights, Uniform
+from model_adapters.edits import Block, Boost, Edit, Gate, ScaleWeights, SetHidden, Uniform
 from tests.core.by_hand import net, tokens
 from tests.core.comparing import wrapped_timm
+from tests.zoo.shake import scene
 
 THREADS, ROUNDS = 8, 3
 
@@ -128,6 +129,19 @@ def test_taps_of_two_models_do_not_mix():
         one.module(**inputs.tensors)
     assert tap.ran == set()
     np.testing.assert_array_equal(inner.recorder.records[0, expected.sites[0]].weights[0].numpy(), expected.weights[0])
+
+
+def test_roles_measured_in_the_middle_of_a_run_do_not_disturb_it():
+    """Where roles must be measured, the model runs again while it is running."""
+    model, _ = wrapped_timm("swin_tiny_patch4_window7_224")
+    inputs = model.prepare(image=scene())
+    everything = ma.capture(model, inputs)
+    by_role = ma.capture(model, inputs, keep=ma.Keep(queries=("patch",)))
+    assert by_role.sites == everything.sites
+    for site in everything.sites:
+        np.testing.assert_array_equal(by_role.weights[site], everything.weights[site])
+    with pytest.raises(ma.AdapterError, match="The roles of 28 queries of layers.0.blocks.0 were asked for"):
+        ma.run(model, inputs, SetHidden(ma.Where(queries="patch"), dims=(0,)))
 
 
 # ---- threads
