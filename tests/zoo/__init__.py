@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
-from .asking import batch, inputs, sample
-from .hf import build
-from .records import QUESTION, Family
-from .registry import FAMILIES, families
-from .shake import scene, shaken
-from .timm_models import TIMM_FAMILIES, TimmModel, build_timm, timm_image
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .asking import batch, inputs, sample
+    from .hf import build
+    from .records import QUESTION, Family
+    from .registry import FAMILIES, families
+    from .shake import scene, shaken
+    from .timm_models import TIMM_FAMILIES, TimmModel, build_timm, timm_image
 
 MOST_USED = (
     "timm:vit_tiny_patch16_224",
@@ -41,6 +45,24 @@ MOST_USED = (
     "hf:florence2",
 )
 """What every test run builds; everything else is for the sweep."""
+
+_HOME = {
+    "asking": ("batch", "inputs", "sample"),
+    "hf": ("build",),
+    "records": ("QUESTION", "Family"),
+    "registry": ("FAMILIES", "families"),
+    "shake": ("scene", "shaken"),
+    "timm_models": ("TIMM_FAMILIES", "TimmModel", "build_timm", "timm_image"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for only then: transformers takes seconds."""
+    if name not in _MODULE:
+        raise AttributeError(f"the zoo has no {name!r}; it has {', '.join(sorted(_MODULE))}")
+    return getattr(import_module(f".{_MODULE[name]}", __name__), name)
+
 
 __all__ = [
     "FAMILIES",
