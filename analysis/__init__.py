@@ -4,7 +4,11 @@ Importing this package registers all of them. Adding a method is one function, o
 """
 
 from analysis import (
+    baselines,
+    faithfulness,
     flow,
+    localisation,
+    map_agreement,
     maps,
     relevance,
     rollout,
@@ -12,4 +16,19 @@ from analysis import (
 from analysis.offers import offers
 from analysis.registry import METHODS, Method, find, method, methods
 
-__all__ = ["METHODS", "Method", "find", "flow", "maps", "method", "methods", "offers", "relevance", "rollout"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "baselines",
+    "faithfulness",
+    "find",
+    "flow",
+    "localisation",
+    "map_agreement",
+    "maps",
+    "method",
+    "methods",
+    "offers",
+    "relevance",
+    "rollout",
+]

@@ -17,6 +17,16 @@ Reader = Literal["auto", "class", "mean", "last"]
 """Whose view a map shows: the class token, the mean of all tokens with a place, the last token, or the first that fits."""
 
 
+Fuse = Literal["mean", "max", "min"]
+
+
+def fused(weights: np.ndarray, how: Fuse) -> np.ndarray:
+    """[Q, K]: the heads of [H, Q, K] put together."""
+    if how == "mean":
+        return weights.mean(0)
+    return weights.max(0) if how == "max" else weights.min(0)
+
+
 def site_of(capture: Capture, site: Site | str | int) -> Site:
     """The site of this name, number or address, of those kept."""
     if isinstance(site, int):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
-from analysis.attention_rows import Reader, kept_weights, on_image, reading, site_of, size_of
+from analysis.attention_rows import Fuse, Reader, fused, kept_weights, on_image, reading, site_of, size_of
 from analysis.registry import method
 from analysis.results import TokenMap
 from model_adapters import Capture, Layout, Rows, Site
-
-Fuse = Literal["mean", "max", "min"]
 
 
 @method(
@@ -48,7 +44,7 @@ def raw_attention(
     chosen = site_of(capture, site)
     layout = capture.layouts[chosen]
     weights, kept = kept_weights(capture, chosen)
-    values, rows = view(_fuse(_heads(weights, head, chosen), fuse), kept, layout, query, read)
+    values, rows = view(fused(_heads(weights, head, chosen), fuse), kept, layout, query, read)
     return on_image(values, rows, size_of(capture, layout), image=image, label=f"attention, {chosen.label}")
 
 
@@ -79,17 +75,17 @@ def value_weighted_attention(
     layout = capture.layouts[chosen]
     weights, kept = kept_weights(capture, chosen)
     weights = _heads(weights * _value_lengths(capture, chosen, layout.windows)[:, kept], head, chosen)
-    values, rows = view(_fuse(weights, fuse), kept, layout, query, read)
+    values, rows = view(fused(weights, fuse), kept, layout, query, read)
     return on_image(values, rows, size_of(capture, layout), image=image, label=f"attention x value, {chosen.label}")
 
 
-def view(fused: np.ndarray, kept: np.ndarray, layout: Layout, query: int | None, read: Reader) -> tuple[np.ndarray, Rows]:
+def view(weights: np.ndarray, kept: np.ndarray, layout: Layout, query: int | None, read: Reader) -> tuple[np.ndarray, Rows]:
     """What the chosen query rows see: values and the key rows they belong to.
 
     One row sees the keys of its window; a mean is taken within each window, so every window keeps its own scale.
 
     Args:
-        fused: [Q, K] weights of the kept rows.
+        weights: [Q, K] weights of the kept rows.
         kept: [Q] the numbers of these rows.
         layout: of the site.
         query: one row number; None for those that `read` names.
@@ -100,7 +96,7 @@ def view(fused: np.ndarray, kept: np.ndarray, layout: Layout, query: int | None,
             raise ValueError(
                 f"query row {query} was asked for, but {len(kept)} rows from {kept.min()} to {kept.max()} were kept."
             )
-        return fused[int(np.flatnonzero(kept == query)[0])], layout.keys_of(query)
+        return weights[int(np.flatnonzero(kept == query)[0])], layout.keys_of(query)
     share = reading(layout.queries, read)
     if missing := set(np.flatnonzero(share)) - set(kept.tolist()):
         raise ValueError(f"{len(missing)} query rows of read={read!r} were not kept. Use Keep(queries='all'), or give a row.")
@@ -108,8 +104,8 @@ def view(fused: np.ndarray, kept: np.ndarray, layout: Layout, query: int | None,
     total = windows.sum(1, keepdims=True)
     windows = np.divide(windows, total, out=np.zeros_like(windows), where=total > 0)
     row_window = kept // windows.shape[1]
-    values = np.zeros((layout.windows, fused.shape[1]))
-    np.add.at(values, row_window, windows.ravel()[kept][:, None] * fused)
+    values = np.zeros((layout.windows, weights.shape[1]))
+    np.add.at(values, row_window, windows.ravel()[kept][:, None] * weights)
     return values.ravel(), layout.keys
 
 
@@ -121,16 +117,12 @@ def _heads(weights: np.ndarray, head: int | None, site: Site) -> np.ndarray:
     return weights[head : head + 1]
 
 
-def _fuse(weights: np.ndarray, fuse: Fuse) -> np.ndarray:
-    return {"mean": weights.mean, "max": weights.max, "min": weights.min}[fuse](0)
-
-
 def _value_lengths(capture: Capture, site: Site, windows: int) -> np.ndarray:
     """[H, Q, K]-broadcastable lengths of the values that each query row meets."""
     if site not in capture.values:
         raise ValueError(f"the values of {site.name} are needed. Capture with want={{'values'}}.")
     lengths = np.linalg.norm(capture.values[site].astype(np.float64), axis=-1)
-    heads, queries, keys = capture.shapes[site]
+    _, queries, keys = capture.shapes[site]
     if len(lengths) != len(capture.weights[site]):
         raise ValueError(f"{site.name} has values of {len(lengths)} heads but weights of {len(capture.weights[site])}.")
     return np.repeat(lengths.reshape(len(lengths), windows, keys), queries // windows, axis=1)

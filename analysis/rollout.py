@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 
-from analysis.attention_rows import Reader, on_image, reading, tower_size, tower_weights
+from analysis.attention_rows import Fuse, Reader, fused, on_image, reading, tower_size, tower_weights
 from analysis.registry import Range, method
 from analysis.results import TokenMap
 from model_adapters import Capture
@@ -27,7 +27,7 @@ def rollout(
     tower: str = "vision",
     image: int = 0,
     residual: Annotated[float, Range(0, 1, 0.05)] = 0.5,
-    fuse: Literal["mean", "max", "min"] = "mean",
+    fuse: Fuse = "mean",
     discard: Annotated[float, Range(0, 0.95, 0.05)] = 0.0,
     read: Reader = "auto",
 ) -> TokenMap:
@@ -43,8 +43,8 @@ def rollout(
         read: whose view is shown.
     """
     layers, rows = tower_weights(capture, tower)
-    fused = (_discarded(_fused(weights, fuse), discard) for weights in layers)
-    values = reading(rows, read) @ rolled_out(fused, residual)
+    steps = (_discarded(fused(weights, fuse), discard) for weights in layers)
+    values = reading(rows, read) @ rolled_out(steps, residual)
     return on_image(values, rows, tower_size(capture, tower), image=image, label="attention rollout")
 
 
@@ -65,10 +65,6 @@ def mixed(layer: np.ndarray, residual: float) -> np.ndarray:
     scaled = np.divide(layer, total, out=np.zeros_like(layer), where=total > 0)
     eye = np.eye(len(layer))
     return np.where(total > 0, residual * eye + (1 - residual) * scaled, eye)
-
-
-def _fused(weights: np.ndarray, fuse: str) -> np.ndarray:
-    return {"mean": weights.mean, "max": weights.max, "min": weights.min}[fuse](0)
 
 
 def _discarded(layer: np.ndarray, share: float) -> np.ndarray:
