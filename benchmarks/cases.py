@@ -13,6 +13,7 @@ import torch
 
 import model_adapters as ma
 from benchmarks import models
+from benchmarks.ablation import ablation
 from benchmarks.memory import extra_peak
 from benchmarks.timing import Ratio, against
 from model_adapters.geometry import layouts
@@ -102,4 +103,4 @@ def loading() -> Iterator[Row]:
     yield Row("Geometry of ViT-B, from the cache", f"{again * 1000:.0f} ms", "<= 50 ms", again <= 0.05)
 
 
-CASES: tuple[Callable[[], Iterator[Row]], ...] = (vit_capture, decoder_rows, dinov2_memory, generation, loading)
+CASES: tuple[Callable[[], Iterator[Row]], ...] = (vit_capture, decoder_rows, dinov2_memory, generation, loading, ablation)

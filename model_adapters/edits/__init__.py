@@ -14,19 +14,19 @@ from model_adapters.edits.edit import Edit, Stage, Values
 from model_adapters.edits.outputs import Gate, ReplaceHeads
 from model_adapters.edits.scores import Block, Boost, Identity, Temperature, Uniform
 from model_adapters.edits.tokens import DropTokens, MergeTokens, SetHidden, Skip
-from model_adapters.edits.weights import Redistribute, ReplaceWeights, ScaleWeights
+from model_adapters.edits.weights import Redistribute, ReplaceWeights, ScalePairs, ScaleWeights
 
 __all__ = [
     "EDITS", "STAGES", "Block", "Boost", "DropTokens", "Edit", "Gate", "Identity", "MergeTokens", "Redistribute",
-    "ReplaceHeads", "ReplaceWeights", "ScaleWeights", "SetHidden", "Skip", "Stage", "Temperature", "Uniform", "Values",
-    "check_edits",
+    "ReplaceHeads", "ReplaceWeights", "ScalePairs", "ScaleWeights", "SetHidden", "Skip", "Stage", "Temperature", "Uniform",
+    "Values", "check_edits",
 ]  # fmt: skip
 
 STAGES: tuple[Stage, ...] = ("hidden", "scores", "weights", "output", "residual")
 EDITS: dict[str, type[Edit]] = {
     kind.__name__: kind
     for kind in (
-        Block, Boost, Temperature, Uniform, Identity, ScaleWeights, ReplaceWeights, Redistribute, Gate, ReplaceHeads,
+        Block, Boost, Temperature, Uniform, Identity, ScaleWeights, ScalePairs, ReplaceWeights, Redistribute, Gate, ReplaceHeads,
         SetHidden, DropTokens, MergeTokens, Skip,
     )
 }  # fmt: skip

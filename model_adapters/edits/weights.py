@@ -23,10 +23,24 @@ class ScaleWeights(Edit):
     def __call__(self, weights: torch.Tensor, scope: Scope) -> torch.Tensor:
         """Weights [B, W, H, q, K] scaled."""
         scaled = applied(weights, weights * self.factor, scope.mask(self.where))
-        if not self.renormalise:
-            return scaled
-        before, after = weights.sum(-1, keepdim=True), scaled.sum(-1, keepdim=True)
-        return torch.where(after > 0, scaled * (before / after.clamp_min(1e-20)), scaled)
+        return _with_sum_of(weights, scaled) if self.renormalise else scaled
+
+
+@dataclass(frozen=True)
+class ScalePairs(Edit):
+    """Multiply every weight by a factor of its own: one map [Q, K], or one per head [H, Q, K], of the whole site.
+
+    Zeros prune single pairs, which no choice of queries and keys can name: a ring of neighbours, say.
+    """
+
+    factors: Values = field(default_factory=lambda: Values(np.zeros((0, 0))))
+    renormalise: bool = False
+    stage: ClassVar[Stage] = "weights"
+
+    def __call__(self, weights: torch.Tensor, scope: Scope) -> torch.Tensor:
+        """Weights [B, W, H, q, K] scaled."""
+        scaled = applied(weights, weights * _of_site(self.factors, "factors", weights, scope), scope.mask(self.where))
+        return _with_sum_of(weights, scaled) if self.renormalise else scaled
 
 
 @dataclass(frozen=True)
@@ -41,18 +55,7 @@ class ReplaceWeights(Edit):
 
     def __call__(self, weights: torch.Tensor, scope: Scope) -> torch.Tensor:
         """The given weights where the edit applies."""
-        given = self.values.on(weights)
-        rows, keys = scope.windows * scope.queries, scope.keys
-        if (
-            given.shape[-2:] != (rows, keys)
-            or given.dim() > 3
-            or (given.dim() == 3 and given.shape[0] not in (1, scope.site.heads))
-        ):
-            raise ValueError(
-                f"weights of shape {tuple(given.shape)} were given for {scope.site.name}, which has "
-                f"{scope.site.heads} heads, {rows} query rows and {keys} keys; give [{rows}, {keys}] or one such map per head."
-            )
-        given = given.reshape(-1, scope.windows, scope.queries, keys).transpose(0, 1)[None, :, :, scope.chunk]
+        given = _of_site(self.values, "weights", weights, scope)
         return applied(weights, given.expand_as(weights), scope.mask(self.where))
 
 
@@ -87,3 +90,21 @@ class Redistribute(Edit):
         moved = torch.where(target.any(-1, keepdim=True), moved, weights)
         rows_only = Where(heads=self.where.heads, queries=self.where.queries)
         return applied(weights, moved, scope.mask(rows_only))
+
+
+def _with_sum_of(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    """Rows brought back to the sum that they had; rows that lost everything stay empty."""
+    old, new = before.sum(-1, keepdim=True), after.sum(-1, keepdim=True)
+    return torch.where(new > 0, after * (old / new.clamp_min(1e-20)), after)
+
+
+def _of_site(values: Values, what: str, weights: torch.Tensor, scope: Scope) -> torch.Tensor:
+    """Maps [Q, K] or [H, Q, K] of a whole site, as they lie in the weights [B, W, H, q, K] at hand."""
+    given = values.on(weights)
+    rows, keys = scope.windows * scope.queries, scope.keys
+    if given.shape[-2:] != (rows, keys) or given.dim() > 3 or (given.dim() == 3 and given.shape[0] not in (1, scope.site.heads)):
+        raise ValueError(
+            f"{what} of shape {tuple(given.shape)} were given for {scope.site.name}, which has "
+            f"{scope.site.heads} heads, {rows} query rows and {keys} keys; give [{rows}, {keys}] or one such map per head."
+        )
+    return given.reshape(-1, scope.windows, scope.queries, keys).transpose(0, 1)[None, :, :, scope.chunk]

@@ -8,7 +8,7 @@ import torch
 
 import model_adapters as ma
 from model_adapters.ablation import ablate
-from tests.core.by_hand import BLOCKS, HEADS, WAYS, net, slow, tokens
+from tests.core.by_hand import BLOCKS, HEADS, WAYS, WHOLE, WIDTH, net, slow, tokens
 from tests.zoo.timm_models import build_timm, timm_image
 
 BY_HAND = {
@@ -38,6 +38,14 @@ def close(one, other):
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_calling_the_kernel_can_be_run_by_hand(way):
+    model, inputs = net(way), tokens(2)
+    quick = ablate(model, inputs)
+    assert quick.fast, quick.note
+    close(quick.logits, ablate(model, inputs, fast=False).logits)
+
+
+@pytest.mark.parametrize("way", WHOLE)
 def test_silenced_heads_equal_their_slow_computation(way):
     model, inputs = net(way), tokens(3)
     found = ablate(model, inputs)
@@ -61,7 +69,7 @@ def test_blocks_run_by_hand_give_the_numbers_of_masking(name):
 
 @pytest.mark.parametrize("name", IN_FULL)
 def test_other_towers_are_masked_in_full_and_say_so(name):
-    model, inputs = model_and_images(name, 1)
+    model, inputs = model_and_images(name)
     found = ablate(model, inputs)
     assert not found.fast and IN_FULL[name] in found.note
     site = found.sites[-1]
@@ -70,7 +78,7 @@ def test_other_towers_are_masked_in_full_and_say_so(name):
 
 
 class Meddling(torch.nn.Module):
-    """An output projection that is not linear in the heads."""
+    """Something that happens to the projected heads."""
 
     def __init__(self, inner):
         super().__init__()
@@ -85,9 +93,10 @@ def test_a_block_that_cannot_be_taken_apart_is_found_out():
     for block in model.module.blocks:
         block.attn.proj = Meddling(block.attn.proj)
     quick, full = ablate(model, inputs), ablate(model, inputs, fast=False)
+    assert quick.fast
     close(quick.logits, full.logits)
     for block in model.module.blocks:
-        block.attn.proj = torch.nn.Sequential(torch.nn.Tanh(), block.attn.proj)
+        block.attn.proj = torch.nn.Sequential(torch.nn.LayerNorm(WIDTH), block.attn.proj)
     found = ablate(model, inputs)
     assert not found.fast and "misses the model's own answer" in found.note
     close(found.logits, ablate(model, inputs, fast=False).logits)

@@ -193,7 +193,12 @@ def test_values_that_change_nothing_change_nothing(name, way):
 @pytest.mark.parametrize("way", WHOLE)
 def test_rows_of_blocked_and_redistributed_weights_sum_to_one(way):
     model, inputs = net(way), tokens()
-    for edit in (Block(PLACE), Redistribute(PLACE, to=(1, 5), share=0.6), Redistribute(Where(keys=(2,))), Boost(alpha=3.0)):
+    for edit in (
+        Block(PLACE),
+        Redistribute(PLACE, to=(1, 5), share=0.6),
+        Redistribute(Where(keys=(2,))),
+        Boost(alpha=3.0),
+    ):
         for rows in ma.capture(model, inputs, edits=edit).weights.values():
             np.testing.assert_allclose(rows.sum(-1), 1, atol=1e-6)
 
@@ -210,7 +215,9 @@ def test_redistribution_moves_exactly_the_share():
 def test_redistribution_to_nobody_leaves_the_rows():
     model, inputs = net(), tokens()
     edit = Redistribute(Where(keys=(0,)), to=(0,))
-    assert np.array_equal(ma.capture(model, inputs, edits=edit).weights[0], ma.capture(model, inputs, edits=Identity()).weights[0])
+    assert np.array_equal(
+        ma.capture(model, inputs, edits=edit).weights[0], ma.capture(model, inputs, edits=Identity()).weights[0]
+    )
 
 
 def test_redistribution_to_empty_receivers_shares_evenly():
@@ -285,11 +292,19 @@ def without_dimension(x, dimension):
 
 HIDDEN = {
     "one dimension": (SetHidden(dims=(3,)), lambda x, layer: without_dimension(x, 3)),
-    "from the end": (SetHidden(Where(layers=(1,)), dims=[-1]), lambda x, layer: without_dimension(x, -1) if layer else x),
-    "mean over tokens": (SetHidden(Where(layers=(0,)), value="mean"), lambda x, layer: x if layer else x.mean(0).expand_as(x)),
+    "from the end": (
+        SetHidden(Where(layers=(1,)), dims=[-1]),
+        lambda x, layer: without_dimension(x, -1) if layer else x,
+    ),
+    "mean over tokens": (
+        SetHidden(Where(layers=(0,)), value="mean"),
+        lambda x, layer: x if layer else x.mean(0).expand_as(x),
+    ),
     "one token": (
         SetHidden(Where(layers=(1,), queries=(2,)), dims=(0, 1), value=2.0),
-        lambda x, layer: torch.where((torch.arange(TOKENS) == 2)[:, None] & (torch.arange(WIDTH) < 2), 2.0, x) if layer else x,
+        lambda x, layer: (
+            torch.where((torch.arange(TOKENS) == 2)[:, None] & (torch.arange(WIDTH) < 2), 2.0, x) if layer else x
+        ),
     ),
     "given values": (
         SetHidden(Where(layers=(1,)), value=Values(np.arange(WIDTH))),
