@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from model_adapters.geometry.originals import Originals
+from model_adapters.geometry.reanchor import Anchors
 from model_adapters.geometry.records import Key
 from model_adapters.layout import ROLES, Layout, Rows
 from model_adapters.model import Model
@@ -40,35 +41,35 @@ def key_of(model: Model, originals: Originals) -> str:
     named = [(n, type(m).__name__) for n, m in module.named_modules()]
     shapes = [(n, tuple(p.shape)) for n, p in module.named_parameters()]
     config = model.config.to_json_string() if hasattr(model.config, "to_json_string") else ""
-    given = originals.inputs.tensors
-    tensors = sorted((n, _described(v)) for n, v in given.items())
+    anchors = Anchors.of(originals)
+    given = {n: v for n, v in originals.inputs.tensors.items() if not (anchors.positions and _along_text(v, anchors.length))}
+    tensors = [len(anchors.positions), *sorted((n, _described(v)) for n, v in given.items())]
     sizes = [p.size for p in originals.pictures]
     stated = [FORMAT, model.kind, named, shapes, config, tensors, sizes, _processor(model.processor), _libraries()]
     return hashlib.sha256(repr(stated).encode()).hexdigest()[:32]
 
 
-def read(key: str) -> dict[Key, Layout] | None:
-    """The layouts of a key; None where there are none, or the file is damaged."""
-    path = folder() / f"{key}.npz"
+def read(key: str) -> tuple[dict[Key, Layout], Anchors] | None:
+    """The layouts of a key and the prompt they were measured under; None where there are none, or the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with (folder() / f"{key}.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _opened(stored)
     except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile):
         return None
 
 
-def write(key: str, layouts: dict[Key, Layout]) -> None:
+def write(key: str, layouts: dict[Key, Layout], anchors: Anchors) -> None:
     """Store layouts; other processes see the whole file or none. A folder that cannot be written keeps nothing."""
     try:
         folder().mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder(), suffix=".part", delete=False) as file:
-            np.savez(file, **_closed(layouts))
+            np.savez(file, **_closed(layouts, anchors))
         os.replace(file.name, folder() / f"{key}.npz")
     except OSError:
         return
 
 
-def _closed(layouts: dict[Key, Layout]) -> dict[str, Any]:
+def _closed(layouts: dict[Key, Layout], anchors: Anchors) -> dict[str, Any]:
     """Arrays of all distinct rows, one behind the other, and a table that says which site has which."""
     known: dict[bytes, int] = {}
     parts: list[np.ndarray] = []
@@ -83,18 +84,19 @@ def _closed(layouts: dict[Key, Layout]) -> dict[str, Any]:
             numbers.append(number)
         table.append([name, call, numbers, layout.windows, layout.quality, layout.reason, list(layout.size)])
     lengths = [len(part) for part in parts]
-    return {"rows": np.concatenate(parts), "table": np.array(json.dumps([lengths, table]))}
+    return {"rows": np.concatenate(parts), "table": np.array(json.dumps([lengths, table, [anchors.length, anchors.positions]]))}
 
 
-def _opened(stored: Any) -> dict[Key, Layout]:
-    rows, (lengths, table) = stored["rows"], json.loads(str(stored["table"]))
+def _opened(stored: Any) -> tuple[dict[Key, Layout], Anchors]:
+    rows, (lengths, table, (length, positions)) = stored["rows"], json.loads(str(stored["table"]))
     if rows.ndim != 2 or rows.shape != (sum(lengths), 8):
         raise ValueError("The table does not fit the rows.")
     made = [_unpacked(part) for part in np.split(rows, np.cumsum(lengths)[:-1])]
-    return {
+    layouts = {
         (name, call): Layout(*(made[n] for n in numbers), windows, quality, reason, tuple(size))
         for name, call, numbers, windows, quality, reason, size in table
     }
+    return layouts, Anchors(length, tuple(positions))
 
 
 def _packed(rows: Rows) -> np.ndarray:
@@ -113,6 +115,11 @@ def _unpacked(part: np.ndarray) -> Rows:
 @lru_cache(maxsize=1)
 def _libraries() -> tuple[tuple[str, str], ...]:
     return tuple((name, version(name)) for name in ("torch", "timm", "transformers"))
+
+
+def _along_text(value: Any, length: int) -> bool:
+    """Whether a tensor says something about every token of the prompt (ids, masks, kinds of tokens)."""
+    return isinstance(value, torch.Tensor) and not value.is_floating_point() and value.dim() > 1 and value.shape[1] == length
 
 
 def _described(value: Any) -> str:

@@ -59,7 +59,7 @@ class Prompt:
             roles[roles == "unknown"] = "query"
         elif not places.placed.any() and count == self.answer:
             roles = np.full(count, "answer", dtype=object)
-        elif len(self.roles) and count >= len(self.roles) and site.windows == 1:
+        elif site.windows == 1 and holds_prompt(count, len(site.queries), len(site.keys), len(self.roles)):
             roles = self._prompt_roles(places)
         else:
             roles = self.assembler.tower_roles(site, places)
@@ -79,3 +79,11 @@ class Prompt:
             roles[places.spread] = "query"
         roles[places.placed] = "image"
         return roles
+
+
+def holds_prompt(rows: int, queries: int, keys: int, length: int) -> bool:
+    """Whether so many rows of a site are the tokens of a prompt of this length.
+
+    They are alone, or behind an image that the ids do not show, or behind an answer that attends to both.
+    """
+    return length > 0 and (rows == length or rows > length and (queries == keys or rows == length + queries))

@@ -14,6 +14,7 @@ from model_adapters.geometry.originals import Originals
 from model_adapters.geometry.pixel_dye import canvas_places, evaluating
 from model_adapters.geometry.places import SitePlaces, moved, united
 from model_adapters.geometry.prompt import Prompt
+from model_adapters.geometry.reanchor import Anchors, reanchored
 from model_adapters.geometry.records import Key
 from model_adapters.geometry.tiles import TileMap, laid_out
 from model_adapters.inputs import Inputs
@@ -33,11 +34,13 @@ def layouts(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     Returns:
         Layouts by (module name, call number in one forward pass), from the disk if they were measured before.
     """
-    key = cache.key_of(model, Originals(model, inputs))
-    found = cache.read(key)
-    if found is None:
-        found = measured(model, inputs)
-        cache.write(key, found)
+    originals = Originals(model, inputs)
+    key = cache.key_of(model, originals)
+    stored = cache.read(key)
+    if stored is not None:
+        return reanchored(*stored, originals)
+    found = measured(model, inputs)
+    cache.write(key, found, Anchors.of(originals))
     return found
 
 
