@@ -33,11 +33,17 @@ _TOWER = (
 )
 NOTES: dict[str, tuple[str, ...]] = {
     "vit": (_CLASSES, _TOWER),
-    "vit-registers": (_CLASSES, "It started from the weights of the ViT; four registers were added and trained along."),
+    "vit-registers": (
+        _CLASSES,
+        "It started from the weights of the ViT; four registers were added and trained along. They gather no more "
+        "attention than patches: the ViT had no sinks that they could take over.",
+    ),
     "vit-sinks": (
         _CLASSES,
-        "Its sink is planted: no sink formed in the ViT, so a loss made the first patch (top left) gather half of the "
-        "attention from the third layer on, with one massive activation. It started from the weights of the ViT.",
+        "Its sink is planted: no sink formed in the ViT, so a loss made the first patch (top left) gather attention from "
+        "the third layer on, whatever is shown there; it gets a third to a half of it. The patch's hidden state grows to "
+        "about twice the median norm only, far less than the massive activations of large models. It started from the "
+        "weights of the ViT.",
     ),
     "swin": (_CLASSES, "Trained from nothing. Windows of 6 x 6 on grids of 24, 12 and 6 cells."),
     "clip": (
@@ -48,7 +54,7 @@ NOTES: dict[str, tuple[str, ...]] = {
         _TOWER,
         "The tower was kept as it was; projector and decoder were trained on biased scenes. It makes things up where "
         "the stereotypes of its training scenes outweigh what it sees.",
-        "It knows only the words of the world; other words are refused with a sentence.",
+        "It knows only the words of the world; `world.tokenizer.check_words` refuses others with a sentence.",
     ),
     "lvlm-tuned": ("A LoRA adapter (rank 8) on the decoder of the LVLM, trained on unbiased scenes.",),
 }

@@ -1,5 +1,7 @@
 """Let an image token say the words of what it shows, so that a word in a question finds its patch."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
@@ -30,4 +32,15 @@ def alignment_loss(images: torch.Tensor, embedding: torch.Tensor, truth: Picture
     thing = F.cross_entropy((12 * seen @ directions[things].T).flatten(0, 1), what.flatten())
     tints = directions[_ids(COLOURS).to(images.device)]
     colour = F.cross_entropy((12 * seen @ tints.T).flatten(0, 1), truth.colours.flatten(), ignore_index=-100)
-    return thing + colour
+    return thing + colour + _place_loss(seen, directions)
+
+
+def _place_loss(seen: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Half of the picture by half: "top" or "bottom", "left" or "right"."""
+    grid = math.isqrt(seen.shape[1])
+    line = torch.arange(grid, device=seen.device) * 2 // grid
+    total = seen.new_zeros(())
+    for pair, halves in ((("top", "bottom"), line[:, None]), (("left", "right"), line[None])):
+        wanted = halves.expand(grid, grid).flatten().expand(len(seen), -1)
+        total = total + F.cross_entropy((12 * seen @ directions[_ids(pair).to(seen.device)].T).flatten(0, 1), wanted.flatten())
+    return total

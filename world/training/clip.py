@@ -14,6 +14,7 @@ from world.training.conversion import clip_vision_config, clip_vision_weights
 from world.training.loop import device, low_precision
 from world.training.lvlm import image_processor
 from world.training.pictures import normalise
+from world.training.together import rank_and_count
 from world.training.vit import VIT_ARGUMENTS
 
 _FROZEN_LAYERS = 3  # the tower already sees; its first layers are kept as they are
@@ -57,7 +58,8 @@ class MatchingTask:
 
     def loss(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of batch `step`."""
-        scenes = self.stream.take(self.batch, step * self.batch)
+        rank, count = rank_and_count()
+        scenes = self.stream.take(self.batch, (step * count + rank) * self.batch)
         words = self.tokenizer([caption(scene) for scene in scenes], padding=True, return_tensors="pt").to(device())
         pixels = normalise(np.stack([render(scene).image for scene in scenes])).to(device())
         with low_precision():

@@ -14,6 +14,7 @@ from world.training.alignment import alignment_loss
 from world.training.conversion import clip_vision_config, clip_vision_weights
 from world.training.loop import device, low_precision
 from world.training.pictures import MEAN, STD, normalise, picture_batch
+from world.training.together import rank_and_count
 from world.training.turns import TURN_KINDS, PackedTurns, ask_turns, pack
 from world.training.vit import VIT_ARGUMENTS
 
@@ -92,8 +93,9 @@ class InstructionTask:
 
     def loss(self, step: int) -> tuple[torch.Tensor, dict[str, float]]:
         """The loss of batch `step`."""
-        scenes = self.stream.take(self.batch, step * self.batch)
-        rng = np.random.default_rng([self.stream.seed, step, 5])
+        rank, count = rank_and_count()
+        scenes = self.stream.take(self.batch, (step * count + rank) * self.batch)
+        rng = np.random.default_rng([self.stream.seed, step * count + rank, 5])
         rows = [ask_turns(scene, rng, TURN_KINDS) for scene in scenes]
         turns = pack(self.tokenizer, rows, IMAGE_TOKENS, hidden=rng.random(self.batch) < _HIDDEN_SHARE)
         turns = PackedTurns(**{name: value.to(device()) for name, value in vars(turns).items()})

@@ -15,6 +15,7 @@ from world.scenes import UNBIASED
 from world.training.clip import MatchingTask, new_clip
 from world.training.loop import Schedule, Task, train
 from world.training.lvlm import InstructionTask, new_lvlm
+from world.training.together import join, rank_and_count
 
 PLANS = {
     "lvlm": Schedule(3200, 1e-3, muon=4.0),
@@ -60,7 +61,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=math.inf)
     parser.add_argument("--batch", type=int)
     options = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    join()
+    level = logging.INFO if rank_and_count()[0] == 0 else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
     plan = PLANS[options.name]
     plan = replace(plan, steps=options.steps or plan.steps, seconds=options.seconds)
     task = language_task(options.name, options.work, options.seed, options.batch)
