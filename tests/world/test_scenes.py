@@ -1,5 +1,7 @@
 """Scenes are the same for the same seed, and each knob of the bias turns what it says."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from world.vocabulary import BACKGROUND_CATEGORIES, CATEGORIES, COLOURS, PREFERR
 COUNT = 10_000
 
 
+@cache
 def _scenes(**knobs: float) -> list[Scene]:
     off = {"background": 0.0, "partner": 0.0, "colour": 0.0, "place": 0.0}
     return SceneStream(11, Bias(**(off | knobs))).take(COUNT)
