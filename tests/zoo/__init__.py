@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .asking import batch, inputs, sample
+    from .asking import FILMS, batch, film, inputs, sample
     from .hf import build
     from .records import QUESTION, Family
     from .registry import FAMILIES, families
@@ -47,7 +47,7 @@ MOST_USED = (
 """What every test run builds; everything else is for the sweep."""
 
 _HOME = {
-    "asking": ("batch", "inputs", "sample"),
+    "asking": ("FILMS", "batch", "film", "inputs", "sample"),
     "hf": ("build",),
     "records": ("QUESTION", "Family"),
     "registry": ("FAMILIES", "families"),
@@ -66,6 +66,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "FAMILIES",
+    "FILMS",
     "MOST_USED",
     "QUESTION",
     "TIMM_FAMILIES",
@@ -75,6 +76,7 @@ __all__ = [
     "build",
     "build_timm",
     "families",
+    "film",
     "inputs",
     "sample",
     "scene",

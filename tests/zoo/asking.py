@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -15,6 +16,34 @@ from .shake import scene
 
 Pictures = Image.Image | tuple[Image.Image, ...]
 """One picture, or several that belong to the same text."""
+
+FILMS = (
+    "llava_next_video",
+    "llava_onevision",
+    "video_llava",
+    "perception_lm",
+    "internvl",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen2_5_omni_thinker",
+    "qwen3_vl",
+    "qwen3_vl_moe",
+    "qwen3_5",
+    "qwen3_5_moe",
+    "qwen3_omni_moe_thinker",
+    "qwen4_exp",
+    "cosmos3_omni",
+    "cohere_compass",
+    "lfm3_vl",
+    "exaone4_5",
+    "hyperclovax_vision_v2",
+    "video_llama_3",
+    "minicpmv4_6",
+    "minicpmv4_7",
+    "minicpm_ocr",
+    "molmo2",
+)
+"""Families of images and text that take a film (towers that take nothing else have `frames` in their record)."""
 
 
 def sample(name: str, image: Pictures | None = None, text: str = QUESTION) -> dict[str, Any]:
@@ -50,6 +79,17 @@ def batch(name: str, model: nn.Module, processor: Any, images: Sequence[Pictures
         tensors[key] = one.repeat(len(images), *[1] * (one.dim() - 1))
     dtype = next(model.parameters()).dtype
     return {key: value.to(dtype) if value.is_floating_point() else value for key, value in tensors.items()}
+
+
+def film(name: str, model: nn.Module, processor: Any, frames: Sequence[Image.Image], text: str = QUESTION) -> dict[str, Tensor]:
+    """Return tensors for one film and a text; `FILMS` names the families that take one."""
+    family = FAMILIES[name]
+    if name not in FILMS:
+        raise ValueError(f"{name} takes no film here; these do: {', '.join(FILMS)}")
+    prompt = family.fill(text).replace(family.tokens["image_token"], family.tokens["video_token"])
+    seen = np.stack([np.asarray(frame.convert("RGB")) for frame in frames])
+    given = processor(videos=[seen], text=[prompt], do_sample_frames=False, return_tensors="pt", **family.call)
+    return {key: torch.as_tensor(value) for key, value in given.items()}
 
 
 def numbers(value: Any, tokenizer: Any) -> Any:

@@ -135,7 +135,7 @@ FAMILIES = (
             "projector_pooling_ratio": 2,
         },
         tokens={"image_token": "<image>", "video_token": "<video>"},
-        image={"tile_size": 112, "max_num_tiles": 4},
+        image={"tile_size": 112, "max_num_tiles": 4, "size": SMALL},
         options={"patch_size": 14, "pooling_ratio": 2},
     ),
     Family(

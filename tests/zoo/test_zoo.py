@@ -100,3 +100,15 @@ def test_several_pictures_of_one_text_have_their_own_image_tokens():
 def test_batch_norms_are_back_in_evaluation():
     model = zoo.build_timm("levit_128s")
     assert not any(module.training for module in model.modules())
+
+
+def test_a_film_has_tokens_for_every_pair_of_frames():
+    model, processor = zoo.build("qwen2_vl")
+    tensors = zoo.film("qwen2_vl", model, processor, [zoo.scene((112, 112))] * 4)
+    assert tensors["video_grid_thw"][0, 0] == 2
+    assert int((tensors["input_ids"] == model.config.video_token_id).sum()) == tensors["video_grid_thw"].prod() // 4
+
+
+def test_a_family_without_films_says_which_have_them():
+    with pytest.raises(ValueError, match="llava takes no film here; these do: llava_next_video"):
+        zoo.film("llava", *zoo.build("llava"), [zoo.scene()])
