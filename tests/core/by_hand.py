@@ -142,7 +142,9 @@ def slow(
     return torch.stack(answers)
 
 
-def _attended(block: Block, item: torch.Tensor, layer: int, scores: Change, weights: Change, output: Change) -> torch.Tensor:
+def _attended(
+    block: Block, item: torch.Tensor, layer: int, scores: Change, weights: Change, output: Change
+) -> torch.Tensor:
     width = WIDTH // HEADS
     qkv = block.norm1(item) @ block.attn.qkv.weight.T + block.attn.qkv.bias
     mixed = []

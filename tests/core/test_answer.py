@@ -123,7 +123,9 @@ def test_low_precision_models(dtype):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("keep", [ma.Keep(), ma.Keep(queries=(1, 4)), ma.Keep(reduce="received"), ma.Keep(reduce="entropy")])
+@pytest.mark.parametrize(
+    "keep", [ma.Keep(), ma.Keep(queries=(1, 4)), ma.Keep(reduce="received"), ma.Keep(reduce="entropy")]
+)
 def test_chunks_of_queries_equal_the_whole(way, keep, monkeypatch):
     model, inputs = net(way), tokens(2)
     whole = ma.capture(model, inputs, keep=keep)

@@ -25,7 +25,17 @@ KEEPS = {
     "first layer": ma.Keep(sites=(0,)),
     "nothing": ma.Keep(sites="none"),
 }
-PARTS = ("weights", "values", "queries", "keys", "head_outputs", "hidden", "gradients", "head_gradients", "hidden_gradients")
+PARTS = (
+    "weights",
+    "values",
+    "queries",
+    "keys",
+    "head_outputs",
+    "hidden",
+    "gradients",
+    "head_gradients",
+    "hidden_gradients",
+)
 
 
 def kept(result: ma.Capture) -> int:
@@ -46,7 +56,9 @@ def test_estimate_is_what_is_kept(keep, tower):
     assert expected.sites == len(result.sites)
 
 
-@pytest.mark.parametrize("want", [("hidden",), ("values",), ("queries",), ("heads",), ("gradients",), tuple(cost.WANTS)])
+@pytest.mark.parametrize(
+    "want", [("hidden",), ("values",), ("queries",), ("heads",), ("gradients",), tuple(cost.WANTS)]
+)
 def test_estimate_of_more_than_weights_is_close_and_not_too_low(want, tower):
     ma.capture(*tower, want=set(cost.WANTS))
     expected = ma.estimate(*tower, ma.Keep(), want)

@@ -30,7 +30,7 @@ from model_adapters.edits import (
 )  # fmt: skip
 from model_adapters.where import Where
 from tests.core.by_hand import HEADS, TOKENS, WHOLE, WIDTH, net, slow, tokens
-from tests.core.comparing import close
+from tests.core.comparing import close, wrapped, wrapped_timm
 
 INF = float("inf")
 PLACE = Where(layers=(1,), heads=(0, 2), queries=(1, 4), keys=(0, 3))
@@ -106,6 +106,14 @@ CASES = {
         "weights": only(lambda w, h: w * MAPS[0], (1,), (0, 2))}),
     "a factor per pair and head, sum kept": (ScalePairs(Where(layers=(0,)), Values(MAPS), renormalise=True), {
         "weights": only(lambda w, h: w * MAPS[h] / (w * MAPS[h]).sum(-1, keepdim=True), (0,))}),
+    "pairs": (
+        ScalePairs(Where(layers=(1,)), factors=Values(1 - np.eye(TOKENS))),
+        {"weights": only(lambda w, h: w * (1 - torch.eye(TOKENS)), (1,))},
+    ),
+    "pairs, sum kept": (
+        ScalePairs(Where(layers=(1,)), factors=Values(MAPS), renormalise=True),
+        {"weights": only(lambda w, h: w * MAPS[h] / (w * MAPS[h]).sum(-1, keepdim=True), (1,))},
+    ),
     "redistributed": (Redistribute(PLACE, to=(1, 5), share=0.6), {"weights": only(redistributed, (1,), (0, 2))}),
     "one map": (ReplaceWeights(Where(layers=(1,)), Values(MAPS[0])), {"weights": only(lambda w, h: MAPS[0], (1,))}),
     "a map per head": (ReplaceWeights(Where(layers=(0,)), Values(MAPS)), {"weights": only(lambda w, h: MAPS[h], (0,))}),
@@ -346,6 +354,40 @@ def test_branches_are_left_out(part, layer):
     close(ma.run(model, inputs, Skip(Where(layers=(layer,)), part)), expected)
 
 
+# ---- roles as selections
+
+
+@pytest.mark.parametrize(
+    ("role", "rows"), [("class", (0,)), ("prefix", (0,)), ("patch", tuple(range(1, 17))), ("last", (16,))]
+)
+@pytest.mark.parametrize("side", ["queries", "keys"])
+def test_roles_mean_rows(role, rows, side):
+    model, inputs = wrapped_timm("vit_tiny_patch16_224", 2)
+    by_role, by_number = (ma.run(model, inputs, Block(Where(**{side: chosen}))) for chosen in (role, rows))
+    assert torch.equal(by_role, by_number)
+    assert not torch.equal(by_role, ma.run(model, inputs))
+
+
+@pytest.mark.parametrize("edit", [SetHidden(Where(queries="class")), DropTokens(Where(layers=(0,), queries="patch"))])
+def test_roles_mean_tokens_of_the_stream(edit):
+    model, inputs = wrapped_timm("vit_tiny_patch16_224")
+    rows = (0,) if edit.where.queries == "class" else tuple(range(1, 17))
+    numbered = replace(edit, where=replace(edit.where, queries=rows))
+    assert torch.equal(ma.run(model, inputs, edit), ma.run(model, inputs, numbered))
+    assert not torch.equal(ma.run(model, inputs, edit), ma.run(model, inputs))
+
+
+def test_roles_of_a_prompt_mean_its_tokens():
+    model, inputs = wrapped("llava")
+    ids = inputs.tensors["input_ids"][0]
+    image = tuple(torch.nonzero(ids == model.config.image_token_id).flatten().tolist())
+    text = tuple(sorted(set(range(len(ids))) - set(image)))
+    by_role = ma.run(model, inputs, Block(Where(tower="decoder", queries="text", keys="image")))
+    by_number = ma.run(model, inputs, Block(Where(tower="decoder", queries=text, keys=image)))
+    assert torch.equal(by_role, by_number)
+    assert not torch.equal(by_role, ma.run(model, inputs))
+
+
 # ---- edits are data
 
 
@@ -377,6 +419,7 @@ WRONG = {
     "key": (Block(Where(keys=(-7,))), r"keys \[-7\] of blocks.0.attn were asked for, but it has rows 0 to 5"),
     "map": (ReplaceWeights(values=Values(np.zeros((3, 3)))), r"shape \(3, 3\) .* has 4 heads, 6 query rows and 6 keys"),
     "maps": (ReplaceWeights(values=Values(np.zeros((3, 6, 6)))), r"shape \(3, 6, 6\) .* has 4 heads"),
+    "pairs": (ScalePairs(factors=Values(np.zeros((6, 5)))), r"factors of shape \(6, 5\) were given"),
     "outputs": (ReplaceHeads(values=Values(np.zeros((4, 5)))), r"\[4, 4\] or \[4, 6, 4\] would work"),
     "gates": (Gate(value=(1.0, 0.0)), "2 gates were given for blocks.0.attn, which has 4 heads"),
     "gate map": (Gate(value=torch.ones(2, 2)), r"one number or one per head. Got a tensor of shape \(2, 2\)"),

@@ -195,7 +195,9 @@ def test_edits_of_new_tokens_equal_a_full_pass_with_the_same_rows_edited(llava):
     """A gate on the answer's rows alone, once through the cache and once in one pass."""
     model, inputs = llava
     length = inputs.tensors["input_ids"].shape[1]
-    generation = ma.generate(model, inputs, max_new_tokens=4, edits=Gate(ma.Where(tower="decoder", heads=(1,), phase="new"), 0.2))
+    generation = ma.generate(
+        model, inputs, max_new_tokens=4, edits=Gate(ma.Where(tower="decoder", heads=(1,), phase="new"), 0.2)
+    )
     rows = tuple(range(length, length + 3))
     capture = forced(model, inputs, generation, Gate(ma.Where(tower="decoder", heads=(1,), queries=rows), 0.2))
     assert_rows(generation, capture, length)
@@ -217,6 +219,9 @@ def test_other_kinds_do_not_generate():
     model, inputs = wrapped("vit")
     with pytest.raises(ma.AdapterError, match="does not generate text"):
         ma.generate(model, inputs)
-    for make, sentence in ((lambda: ma.Beam(1), "at least 2. Got 1"), (lambda: ma.Sample(temperature=0), "above 0. Got 0")):
+    for make, sentence in (
+        (lambda: ma.Beam(1), "at least 2. Got 1"),
+        (lambda: ma.Sample(temperature=0), "above 0. Got 0"),
+    ):
         with pytest.raises(ValueError, match=sentence):
             make()

@@ -15,8 +15,6 @@ WANT = {"gradients", "heads", "hidden"}
 CLASS = 3
 
 
-
-
 def slopes(model, x, place, shape):
     """The derivative of the class score by what stands at `place`, by autograd through the slow network."""
     added = {}
@@ -57,7 +55,9 @@ def test_gradient_of_weights_predicts_a_replacement():
         own = capture.weights[site]
         step = 1e-2 * generator.standard_normal(own.shape).astype(np.float32)
         scores = [
-            float(ma.run(model, inputs, ReplaceWeights(ma.Where(sites=(site.name,)), Values(own + sign * step)))[0, CLASS])
+            float(
+                ma.run(model, inputs, ReplaceWeights(ma.Where(sites=(site.name,)), Values(own + sign * step)))[0, CLASS]
+            )
             for sign in (1, -1)
         ]
         predicted = float((capture.gradients[site] * step).sum())
@@ -87,7 +87,9 @@ def test_gradient_of_hidden_states_predicts_a_replacement():
         own = capture.hidden["vision", layer]
         step = 1e-2 * generator.standard_normal(own.shape).astype(np.float32)
         scores = [
-            float(ma.run(model, inputs, SetHidden(ma.Where(layers=(layer,)), value=Values(own + sign * step)))[0, CLASS])
+            float(
+                ma.run(model, inputs, SetHidden(ma.Where(layers=(layer,)), value=Values(own + sign * step)))[0, CLASS]
+            )
             for sign in (1, -1)
         ]
         predicted = float((capture.hidden_gradients["vision", layer] * step).sum())
@@ -148,7 +150,9 @@ def test_log_probability_of_a_token():
     for sign in (1, -1):
         edit = ReplaceHeads(ma.Where(sites=(site.name,)), Values(own + sign * step))
         ends.append(float(ma.run(model, inputs, edit)[0, position].log_softmax(-1)[token]))
-    assert (ends[0] - ends[1]) / 2 == pytest.approx(float((capture.head_gradients[site] * step).sum()), rel=0.05, abs=1e-5)
+    assert (ends[0] - ends[1]) / 2 == pytest.approx(
+        float((capture.head_gradients[site] * step).sum()), rel=0.05, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("flag", [True, False])
@@ -165,7 +169,10 @@ def test_parameters_are_left_alone(flag):
 
 def test_wrong_targets_get_their_sentence():
     model, inputs = net(), tokens()
-    for target, sentence in ((9, r"targets \[9\] were given for 1 items of 5 classes"), ("cat", "class 'cat' was asked for")):
+    for target, sentence in (
+        (9, r"targets \[9\] were given for 1 items of 5 classes"),
+        ("cat", "class 'cat' was asked for"),
+    ):
         with pytest.raises(ValueError, match=sentence):
             ma.capture(model, inputs, want={"gradients"}, target=target)
     with pytest.raises(ValueError, match="leave `reduce` out"):
@@ -176,7 +183,9 @@ def test_shapes_are_those_of_what_they_belong_to():
     capture = ma.capture(net(), tokens(2), want=WANT, target=lambda logits: logits.square().sum())
     for site in capture.sites:
         assert capture.gradients[site].shape == (2, HEADS, TOKENS, TOKENS)
-        assert capture.head_gradients[site].shape == capture.head_outputs[site].shape == (2, HEADS, TOKENS, WIDTH // HEADS)
+        assert (
+            capture.head_gradients[site].shape == capture.head_outputs[site].shape == (2, HEADS, TOKENS, WIDTH // HEADS)
+        )
     assert {key: value.shape for key, value in capture.hidden_gradients.items()} == {
         ("vision", layer): (2, TOKENS, WIDTH) for layer in range(3)
     }

@@ -35,7 +35,10 @@ def padded(name):
 
 def decoded(model, tensors, steps=3, **options):
     """Weights per (step, site) as the tap sees them while two prompts are answered at once."""
-    with torch.no_grad(), ma.AttentionTap(model.module, batch=2, labels=model.tap_labels, towers=frozenset({"decoder"})) as tap:
+    with (
+        torch.no_grad(),
+        ma.AttentionTap(model.module, batch=2, labels=model.tap_labels, towers=frozenset({"decoder"})) as tap,
+    ):
         out = model.module.generate(**tensors, max_new_tokens=steps, min_new_tokens=steps, do_sample=False,
                                     return_dict_in_generate=True, **options)  # fmt: skip
     return out, {key: record.weights for key, record in tap.recorder.records.items() if record.weights is not None}

@@ -59,7 +59,9 @@ def test_attention_that_is_hidden_in_some_blocks_is_refused():
     assert "attention was not seen in blocks.1.attn" in report.sentence
 
 
-@pytest.mark.parametrize("make", [lambda: (net(), tokens()), lambda: wrapped("llava"), lambda: wrapped_timm("swin_tiny_patch4_window7_224")])
+@pytest.mark.parametrize(
+    "make", [lambda: (net(), tokens()), lambda: wrapped("llava"), lambda: wrapped_timm("swin_tiny_patch4_window7_224")]
+)
 def test_report_says_what_was_found(make):
     model, inputs = make()
     report = ma.verify(model, inputs)
@@ -81,7 +83,9 @@ def test_untrained_weights_that_hide_the_effect_are_told():
     assert report.passed and report.hidden_effect and "only inside" in report.sentence
 
 
-@pytest.mark.parametrize("make", [lambda: (net(), tokens()), lambda: wrapped("llava"), lambda: wrapped_timm("pvt_v2_b0")])
+@pytest.mark.parametrize(
+    "make", [lambda: (net(), tokens()), lambda: wrapped("llava"), lambda: wrapped_timm("pvt_v2_b0")]
+)
 def test_few_passes_are_enough(make):
     model, inputs = make()
     calls = []
@@ -97,5 +101,3 @@ def test_verify_leaves_the_model_and_the_generator_alone():
     ma.verify(model, inputs)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(model.forward(inputs), plain)
-
-

@@ -35,7 +35,11 @@ def main() -> int:
     log.setLevel(logging.INFO)
     warnings.simplefilter("ignore")
     found = rows()
-    odd = [row for row in found if row.passed == (row.key in EXCEPTIONS) or not row.same_tokens or row.passed > row.unchanged]
+    odd = [
+        row
+        for row in found
+        if row.passed == (row.key in EXCEPTIONS) or not row.same_tokens or row.passed > row.unchanged
+    ]
     for row in odd:
         log.error("%s: %s", row.key, row.note or "other tokens or other bits while it was looked at")
     if odd:

@@ -138,7 +138,7 @@ def report_note(report: ma.Report) -> str:
     """What a reader of the table should know beyond pass or refusal."""
     if not report.passed:
         return report.sentence
-    unseen = {line.rsplit(": ", 1)[1] for line in report.unseen}
+    unseen = {f"some of its modules: {line.rsplit(': ', 1)[1]}" for line in report.unseen}
     factorised = sum(site.kind == "factorised" for site in report.seen)
     notes = [*report.notes, *sorted(unseen)]
     if factorised:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.sweep.families import EXCEPTIONS, IMAGE_TEXT_TO_TEXT, TITLES, Row, keys, title_of
 
 BEGIN, END = "<!-- supported models: begin -->", "<!-- supported models: end -->"
-HEAD = "| family | class | result | attention computations | notes |\n|---|---|---|---|---|"
+HEAD = "| family | class | result | attention computations of the tiny member | notes |\n|---|---|---|---|---|"
 
 
 def between(document: str, text: str) -> str:
@@ -35,7 +35,12 @@ def summary(rows: Iterable[Row]) -> str:
         names = ", ".join(_name(row.key) for row in passed)
         lines.append(f"| {title} | {count} | **{len(passed)}**: {names} |")
     refused = ", ".join(f"{_name(key)} ({refusal.reason})" for key, refusal in EXCEPTIONS.items())
-    lines += ["", f"Not supported: {refused}.", "", "Family by family: [docs/supported-models.md](docs/supported-models.md)."]
+    lines += [
+        "",
+        f"Not supported: {refused}.",
+        "",
+        "Family by family: [docs/supported-models.md](docs/supported-models.md).",
+    ]
     return "\n".join(lines)
 
 
