@@ -93,8 +93,8 @@ def _opened(stored: Any) -> tuple[dict[Key, Layout], Anchors]:
         raise ValueError("The table does not fit the rows.")
     made = [_unpacked(part) for part in np.split(rows, np.cumsum(lengths)[:-1])]
     layouts = {
-        (name, call): Layout(*(made[n] for n in numbers), windows, quality, reason, tuple(size))
-        for name, call, numbers, windows, quality, reason, size in table
+        (name, call): Layout(made[q], made[k], made[v], windows, quality, reason, (size[0], size[1]))
+        for name, call, (q, k, v), windows, quality, reason, size in table
     }
     return layouts, Anchors(length, tuple(positions))
 
@@ -135,6 +135,7 @@ def _described(value: Any) -> str:
 def _processor(processor: Any) -> str:
     """A processor's settings: the JSON of transformers, or what a transform prints."""
     for part in (getattr(processor, "image_processor", None), processor):
-        if hasattr(part, "to_json_string"):
-            return part.to_json_string()
+        stated = getattr(part, "to_json_string", None)
+        if stated is not None:
+            return stated()
     return repr(processor)

@@ -48,7 +48,7 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
     count, cells = dyes.shape
     packed = np.ascontiguousarray(np.packbits(hits, axis=0).T)
     _, first, inverse = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
-    reached = hits[:, first].any(0)
+    reached = np.asarray(hits[:, first].any(0))
     table = _intervals(dyes)
     parts = reached & ~hits[:, first].all(0)
     share = cells / max(1, int(parts.sum()))
@@ -64,7 +64,7 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
             exact = False
             bounds[number] = _outer(hits[:, row], dyes)
         else:
-            bounds[number] = min(candidates, key=lambda span: _oddness(*span, share))
+            bounds[number] = min(candidates, key=lambda span: _oddness(span[0], span[1], share))
     start, stop = bounds[inverse.ravel()].T
     return Decoded(start, stop, exact)
 

@@ -58,11 +58,9 @@ def numbers(form: Form, shape: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, 
         along[form.x] = shape[form.x]
         index = (np.arange(shape[form.x]) // form.strip).reshape(along)
         return np.arange(int(np.prod(lead))).reshape(lead) * per_row + index, (int(np.prod(lead)), per_row)
-    if form.packed:
-        kept = len(shape) + form.item + 1
-    else:
-        kept = [axis for axis in range(len(shape)) if axis - len(shape) not in (form.y, form.x, form.channel)]
-        lead = [n if axis in kept else 1 for axis, n in enumerate(shape)]
+    if not form.packed:
+        lead = [n if axis - len(shape) not in (form.y, form.x, form.channel) else 1 for axis, n in enumerate(shape)]
         return np.arange(int(np.prod(lead))).reshape(lead), (int(np.prod(lead)),)
+    kept = len(shape) + form.item + 1
     lead = list(shape[:kept]) + [1] * (len(shape) - kept)
     return np.arange(int(np.prod(lead))).reshape(lead), tuple(shape[:kept])

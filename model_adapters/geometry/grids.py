@@ -42,7 +42,8 @@ def patches_of(traced: Traced, number: np.ndarray, lead: tuple[int, ...]) -> Pat
     outer = np.arange(count) // lead[-1]
     scale = np.zeros(count, int)
     scale[shown] = _classes(width[shown], ratio=1.2)
-    patches = Patches(*(np.full(count, -1) for _ in range(3)), [], [], [])
+    grid, row, column = (np.full(count, -1) for _ in range(3))
+    patches = Patches(grid, row, column, [], [], [])
     keys = np.stack([outer, first, scale], axis=1)
     _, start = np.unique(keys[shown], axis=0, return_index=True)
     for key in keys[shown][np.sort(start)]:
@@ -52,7 +53,9 @@ def patches_of(traced: Traced, number: np.ndarray, lead: tuple[int, ...]) -> Pat
     return patches
 
 
-def _add(patches: Patches, members: np.ndarray, x: np.ndarray, y: np.ndarray, pitch: tuple[float, float], full: np.ndarray) -> None:
+def _add(
+    patches: Patches, members: np.ndarray, x: np.ndarray, y: np.ndarray, pitch: tuple[float, float], full: np.ndarray
+) -> None:
     columns = _classes(x[members], gap=0.4 * pitch[0])
     rows = _classes(y[members], gap=0.4 * pitch[1])
     cells = rows * (columns.max() + 1) + columns
@@ -67,7 +70,9 @@ def _add(patches: Patches, members: np.ndarray, x: np.ndarray, y: np.ndarray, pi
     patches.matrices.append(np.array([[ax, 0, bx], [0, ay, by]]))
 
 
-def _moments(values: np.ndarray, flat: np.ndarray, inside: np.ndarray, amount: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _moments(
+    values: np.ndarray, flat: np.ndarray, inside: np.ndarray, amount: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean of every patch, and the width of an even spread with the same variance."""
     taken = np.where(inside, values, 0).astype(np.float64)
     mean = np.bincount(flat, taken, minlength=len(amount)) / np.maximum(amount, 1)

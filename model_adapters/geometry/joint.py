@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -228,7 +228,8 @@ class JointSweep(Sweep):
 
     def _pass(self, stain: Stain, **options: Any) -> Probe:
         pixels = self.canvas.painted([stain])
-        with Probe(self.root, self.door, pixels, self.labels, self.clean, **options) as probe:
+        probe = Probe(self.root, self.door, pixels, self.labels, self.clean, **options)
+        with probe:
             self.run(self.canvas.pixels)
         return probe
 
@@ -237,11 +238,11 @@ def _entered(key: Key, seen: Seen, entries: Mapping[str, np.ndarray]) -> Seen:
     """The rows of a decoder's site are those that went into its first block, wherever the count is the same."""
     for stack, rows in entries.items():
         if key[0].startswith(f"{stack}.") and seen.windows == 1:
-            same = {
-                side: rows for side in ("queries", "keys", "values")
-                if (a := getattr(seen, side)) is not None and a.shape == rows.shape
-            }  # fmt: skip
-            return replace(seen, **same)
+            made = copy.copy(seen)
+            for side in ("queries", "keys", "values"):
+                if (a := getattr(seen, side)) is not None and a.shape == rows.shape:
+                    setattr(made, side, rows)
+            return made
     return seen
 
 
@@ -249,14 +250,14 @@ def _map(clean: Any, other: Any, change: Any) -> Any:
     """The first of two equal structures with `change(a, b)` in place of its floating tensors."""
     if isinstance(clean, torch.Tensor):
         return change(clean, other) if clean.is_floating_point() else clean
-    if isinstance(clean, Mapping):
+    if isinstance(clean, dict):
         made = copy.copy(clean)
         for name in list(clean):
             made[name] = _map(clean[name], other[name], change)
         return made
     if isinstance(clean, (tuple, list)):
-        made = [_map(a, b, change) for a, b in zip(clean, other, strict=True)]
-        return type(clean)(*made) if hasattr(clean, "_fields") else type(clean)(made)
+        parts = [_map(a, b, change) for a, b in zip(clean, other, strict=True)]
+        return type(clean)(*parts) if hasattr(clean, "_fields") else type(clean)(parts)
     return clean
 
 

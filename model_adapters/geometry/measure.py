@@ -10,7 +10,7 @@ from model_adapters.geometry.assemble import Assembler
 from model_adapters.geometry.doors import Door, doors_of
 from model_adapters.geometry.joint import JointSweep
 from model_adapters.geometry.nowhere import nowhere
-from model_adapters.geometry.originals import Originals
+from model_adapters.geometry.originals import Originals, first_item
 from model_adapters.geometry.pixel_dye import canvas_places, evaluating
 from model_adapters.geometry.places import SitePlaces, moved, united
 from model_adapters.geometry.prompt import Prompt
@@ -34,14 +34,13 @@ def layouts(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     Returns:
         Layouts by (module name, call number in one forward pass), from the disk if they were measured before.
     """
-    originals = Originals(model, inputs)
+    originals = Originals(model, first_item(model, inputs))
     key = cache.key_of(model, originals)
     stored = cache.read(key)
-    if stored is not None:
-        return reanchored(*stored, originals)
-    found = measured(model, inputs)
-    cache.write(key, found, Anchors.of(originals))
-    return found
+    if stored is None:
+        stored = measured(model, originals.inputs), Anchors.of(originals)
+        cache.write(key, *stored)
+    return reanchored(*stored, Originals(model, inputs))
 
 
 def decoder_rows(model: Model, inputs: Inputs) -> Rows:
@@ -57,7 +56,7 @@ def decoder_rows(model: Model, inputs: Inputs) -> Rows:
 
 
 def measured(model: Model, inputs: Inputs) -> dict[Key, Layout]:
-    """Measure the layouts, whatever is on the disk."""
+    """Measure the layouts of the first item, whatever is on the disk."""
     originals = Originals(model, inputs)
     with model.lock, evaluating(model.module), torch.no_grad():
         try:

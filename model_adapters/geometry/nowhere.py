@@ -26,7 +26,7 @@ def nowhere(model: Model, originals: Originals, reason: str) -> dict[Key, Layout
     labels = Labels(model.module, model.kind)
     made = {}
     for key, seen in census.seen.sites.items():
-        rows = [Places.nowhere(seen.windows * n, reason) for n in (seen.shape[0], seen.shape[1], seen.shape[1])]
-        place = SitePlaces(*rows, seen.windows, seen.kind)
+        queries, keys = (Places.nowhere(seen.windows * count, reason) for count in seen.shape)
+        place = SitePlaces(queries, keys, keys, seen.windows, seen.kind)
         made[key] = prompt.layout(place, connector=labels.tower(key[0]) == "connector").with_reason("none", reason)
     return made

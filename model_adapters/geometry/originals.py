@@ -88,6 +88,15 @@ class Originals:
         return self.inputs.frames[0] if self.inputs.frames else ()
 
 
+def first_item(model: Model, inputs: Inputs) -> Inputs:
+    """The first item of a batch, prepared alone."""
+    if inputs.batch == 1:
+        return inputs
+    originals = Originals(model, inputs)
+    texts = inputs.texts[:1] if model.kind == "lvlm" else inputs.texts
+    return Inputs(originals.first(), 1, False, inputs.images[:1], texts, inputs.frames[:1])
+
+
 def _first(value: Any, batch: int) -> Any:
     if isinstance(value, torch.Tensor) and batch > 1 and value.dim() and value.shape[0] == batch:
         return value[:1]

@@ -172,9 +172,7 @@ def _merged(places: Places, windows: int) -> bool:
 
 
 def united(first: SitePlaces, second: SitePlaces) -> SitePlaces:
-    """The places of one site when images come in at two doors: a row has the place that the first door gives it, or else
-    the second.
-    """
+    """The places of one site when images come in at two doors: that of the first door, else that of the second."""
     sides = [_united(a, b) for a, b in zip(first.sides, second.sides, strict=True)]
     return replace(first, queries=sides[0], keys=sides[1], values=sides[2])
 

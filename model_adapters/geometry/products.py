@@ -14,7 +14,7 @@ def operands(name: str, args: tuple, kwargs: dict) -> tuple[torch.Tensor, torch.
         return (factors[0], factors[1]) if len(factors) == 2 else (factors[0], factors[0])
     if name == "baddbmm":
         return args[1], args[2]
-    right = args[1] if len(args) > 1 else kwargs.get("other", kwargs.get("mat2"))
+    right: torch.Tensor = args[1] if len(args) > 1 else kwargs["other"] if "other" in kwargs else kwargs["mat2"]
     return (right, args[0]) if name == "rmatmul" else (args[0], right)
 
 

@@ -1,6 +1,6 @@
-"""Which pixel of the original image every entry of a processed tensor was made of: pictures of known coordinates are sent
-through the model's own processor, and read back.
+"""Which pixel of the original image every entry of a processed tensor was made of.
 
+Pictures of known coordinates are sent through the model's own processor, and read back.
 Five kinds of picture suffice: black and white (what an entry can show at all; an entry that shows no difference is
 padding), grey ramps along x and along y, and, for several images or frames, some of them white and some black. All are
 grey, so neither the order of the channels nor the normalisation has to be known.

@@ -32,7 +32,7 @@ class Reader:
             keys = values
         if seen.kind == "factorised":
             queries = replace(queries, reason=_FACTORISED)
-        if element_wise(seen):
+        if seen.elements is not None and element_wise(seen):
             windows *= seen.shape[0]
             keys = values = replace(self._side(seen.elements, None), reason=_ELEMENT)
             queries = replace(Places.nowhere(windows, _ELEMENT), quality="element")

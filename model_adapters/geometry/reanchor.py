@@ -27,7 +27,7 @@ class Anchors:
     def of(originals: Originals) -> Anchors:
         """Read them from the token ids."""
         ids = originals.inputs.tensors.get("input_ids")
-        if ids is None or originals.inputs.batch > 1:
+        if ids is None:
             return Anchors()
         first = ids.reshape(-1, ids.shape[-1])[0].cpu().numpy()
         return Anchors(len(first), tuple(np.flatnonzero(np.isin(first, image_ids(originals.model))).tolist()))
@@ -55,12 +55,12 @@ def reanchored(found: dict[Key, Layout], before: Anchors, originals: Originals) 
 
 def _moved(layout: Layout, before: Anchors, now: Anchors, roles: np.ndarray) -> Layout:
     counts = len(layout.queries), len(layout.keys)
-    sides = {
-        name: _rows(rows, before, now, roles)
-        for name in ("queries", "keys", "values")
-        if layout.windows == 1 and holds_prompt(len(rows := getattr(layout, name)), *counts, before.length)
-    }
-    return replace(layout, **sides)
+
+    def moved(rows: Rows) -> Rows:
+        prompt = layout.windows == 1 and holds_prompt(len(rows), *counts, before.length)
+        return _rows(rows, before, now, roles) if prompt else rows
+
+    return replace(layout, queries=moved(layout.queries), keys=moved(layout.keys), values=moved(layout.values))
 
 
 def _rows(rows: Rows, before: Anchors, now: Anchors, roles: np.ndarray) -> Rows:
