@@ -79,7 +79,7 @@ def _torchvision(names: Any) -> str:
 
 def _with_known(part_class: type, options: Mapping[str, Any]) -> Any:
     """Image and video processor share the options of the record; a video processor takes those that it knows."""
-    if "video" in part_class.__name__.lower():
+    if part_class.__name__.endswith("VideoProcessor"):
         known = set(inspect.signature(part_class.__init__).parameters) | set(dir(part_class))
         options = {name: value for name, value in options.items() if name in known}
     return part_class(**options)
