@@ -1,0 +1,107 @@
+"""What whole maps say about a head: does it depend on the query, how many patterns does it hold, is another head like it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from analysis.registry import method
+from analysis.results import HeadMatrix
+from analysis.strength import tower_sites
+from analysis.strength_rows import Window, windows
+from model_adapters import Capture, Site
+
+
+def _stacked(rows: list[np.ndarray], sites: tuple[Site, ...], label: str) -> HeadMatrix:
+    values = np.full((len(rows), max(map(len, rows))), np.nan)
+    for layer, row in enumerate(rows):
+        values[layer, : len(row)] = row
+    return HeadMatrix(values, sites, label=label)
+
+
+@method(
+    title="Query-key mutual information",
+    kind="head",
+    cites=("park2023",),
+    needs={"weights", "grid"},
+    range="0 (every query attends alike) to 1 (each query has a key of its own)",
+    misleads="High values come from local as well as from content-specific heads; the number does not tell them apart.",
+)
+def mutual_information(capture: Capture, *, tower: str = "vision") -> HeadMatrix:
+    """How much where a patch attends depends on which patch it is, normalised (NMI).
+
+    Rows and columns without a place are dropped, 1e-8 is added, rows brought to 1; queries are equally likely.
+    """
+    sites = tower_sites(capture, tower)
+    found = [np.mean([_information(w) for w in windows(capture, s) if w.queries.placed.any()], axis=0) for s in sites]
+    return _stacked(found, sites, "normalised mutual information")
+
+
+def _information(window: Window) -> np.ndarray:
+    """[H]."""
+    weights = window.weights[:, :, window.queries.placed][..., window.keys.placed] + 1e-8
+    weights = weights / weights.sum(-1, keepdims=True)
+    likely = 1 / weights.shape[2]
+    keys = weights.sum(2) * likely
+    shared = (weights * likely * np.log(weights / keys[:, :, None])).sum((-2, -1))
+    entropies = -np.log(likely) * -(keys * np.log(keys)).sum(-1)
+    return (shared / np.sqrt(np.maximum(entropies, 1e-20))).mean(0)
+
+
+@method(
+    title="Rank of the map",
+    kind="head",
+    cites=("luo2024",),
+    needs={"weights"},
+    range="0 to the number of tokens of a window",
+    misleads="The numerical rank counts directions however weak: a nearly flat map with a little noise has full rank.",
+)
+def map_rank(capture: Capture, *, tower: str = "vision", part: Literal["lower", "whole"] = "lower") -> HeadMatrix:
+    """How many independent patterns the rows of a head's map hold (ARank).
+
+    "lower" keeps what lies below the diagonal, in float32, as it was defined for causal decoders; "whole" takes the map
+    as it is. Windowed layers have a map per window, and the mean of their ranks.
+    """
+    sites = tower_sites(capture, tower)
+    found = [np.mean([_rank(w, s, part) for w in windows(capture, s)], axis=0) for s in sites]
+    return _stacked(found, sites, "rank")
+
+
+def _rank(window: Window, site: Site, part: str) -> np.ndarray:
+    weights = window.weights.astype(np.float32)
+    if weights.shape[-1] != weights.shape[-2]:
+        raise ValueError(f"the rank needs a square map with all its rows; {site.name} has {weights.shape[-2:]}.")
+    weights = np.tril(weights, -1) if part == "lower" else weights
+    return np.linalg.matrix_rank(weights).mean(0)
+
+
+@method(
+    title="Similarity between heads",
+    kind="head",
+    needs={"weights"},
+    range="0 to 1 (weights), -1 to 1 (outputs)",
+    misleads="Alike attention does not make heads exchangeable: their values may say different things.",
+)
+def head_similarity(
+    capture: Capture,
+    *,
+    tower: str = "vision",
+    fuse: Literal["mean", "max"] = "mean",
+    of: Literal["weights", "outputs"] = "weights",
+) -> HeadMatrix:
+    """How alike a head is to the other heads of its layer: cosine of their maps or outputs (our definition)."""
+    sites = tower_sites(capture, tower)
+    arrays = [capture.weights[s] if of == "weights" else capture.head_outputs[s] for s in sites]
+    return _stacked([_alike(np.asarray(a, dtype=np.float64), fuse) for a in arrays], sites, f"{fuse} similarity")
+
+
+def _alike(heads: np.ndarray, fuse: str) -> np.ndarray:
+    heads = heads[None] if heads.ndim == 3 else heads
+    flat = heads.reshape(*heads.shape[:2], -1)
+    flat = flat / np.maximum(np.linalg.norm(flat, axis=-1, keepdims=True), 1e-20)
+    cosines = (flat @ flat.transpose(0, 2, 1)).mean(0)
+    if len(cosines) < 2:
+        return np.full(len(cosines), np.nan)
+    others = cosines[~np.eye(len(cosines), dtype=bool)].reshape(len(cosines), -1)
+    return others.max(-1) if fuse == "max" else others.mean(-1)
