@@ -75,6 +75,7 @@ def test_pca_is_the_singular_vectors(rng):
     assert found.explained == pytest.approx((s[:2] ** 2).sum() / (s**2).sum())
 
 
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
 @pytest.mark.parametrize("by", ["pca", "t-sne", pytest.param("umap", marks=pytest.mark.slow)])
 def test_planted_groups_stay_together_and_seeds_repeat(rng, by):
     vectors, kinds = groups(rng)
