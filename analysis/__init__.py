@@ -4,11 +4,16 @@ Importing this package registers all of them. Adding a method is one function, o
 """
 
 from analysis import (
+    agreement,
     baselines,
     captum_maps,
     compare,
     faithfulness,
     flow,
+    importance_exact,
+    importance_free,
+    importance_gradient,
+    importance_partial,
     layer_similarity,
     localisation,
     logit_attribution,
@@ -16,6 +21,9 @@ from analysis import (
     maps,
     relevance,
     rollout,
+    strength,
+    strength_maps,
+    trends,
 )
 from analysis.offers import offers
 from analysis.registry import METHODS, Method, find, method, methods
@@ -23,12 +31,17 @@ from analysis.registry import METHODS, Method, find, method, methods
 __all__ = [
     "METHODS",
     "Method",
+    "agreement",
     "baselines",
     "captum_maps",
     "compare",
     "faithfulness",
     "find",
     "flow",
+    "importance_exact",
+    "importance_free",
+    "importance_gradient",
+    "importance_partial",
     "layer_similarity",
     "localisation",
     "logit_attribution",
@@ -39,4 +52,7 @@ __all__ = [
     "offers",
     "relevance",
     "rollout",
+    "strength",
+    "strength_maps",
+    "trends",
 ]

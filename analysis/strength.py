@@ -24,18 +24,21 @@ def tower_sites(capture: Capture, tower: str) -> tuple[Site, ...]:
 
 
 def by_head(capture: Capture, tower: str, rows: Readers, of_rows: Callable[[Window, Site], np.ndarray]) -> np.ndarray:
-    """[L, H] (or [L, H, S]): the mean over images and chosen rows of a number per row [B, H, Q] (or [B, H, Q, S])."""
+    """[L, H, S] (S is 1 for single numbers): the mean over images and chosen rows of numbers [B, H, Q] or [B, H, Q, S]."""
     found = []
     for site in tower_sites(capture, tower):
         parts = [of_rows(w, site)[:, :, reading_rows(w, rows)] for w in windows(capture, site)]
         values = np.concatenate(parts, axis=2)
-        if not values.shape[2]:
-            raise ValueError(f"rows {rows!r} of {site.name} were asked for, but none of them is there or was kept.")
-        values = values.reshape(values.shape[0], values.shape[1], values.shape[2], -1).transpose(1, 3, 0, 2)
-        values = values.reshape(*values.shape[:2], -1)
+        if not values.shape[2]:  # a layer without such rows has no number
+            found.append(np.full((site.heads, 1), np.nan))
+            continue
+        values = values[..., None] if values.ndim == 3 else values
+        values = values.transpose(1, 3, 0, 2).reshape(values.shape[1], values.shape[3], -1)
         known = ~np.isnan(values)
         total = np.where(known, values, 0).sum(-1)
         found.append(np.where(known.any(-1), total / np.maximum(known.sum(-1), 1), np.nan))
+    if all(np.isnan(values).all() for values in found):
+        raise ValueError(f"rows {rows!r} of tower {tower!r} were asked for, but none of them has a number or was kept.")
     padded = np.full((len(found), max(len(f) for f in found), max(f.shape[1] for f in found)), np.nan)
     for layer, values in enumerate(found):
         padded[layer, : len(values), : values.shape[1]] = values

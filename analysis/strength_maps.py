@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,8 @@ def _stacked(rows: list[np.ndarray], sites: tuple[Site, ...], label: str) -> Hea
     values = np.full((len(rows), max(map(len, rows))), np.nan)
     for layer, row in enumerate(rows):
         values[layer, : len(row)] = row
+    if np.isnan(values).all():
+        raise ValueError(f"{label} was asked for, but no layer has a map that it can be taken of.")
     return HeadMatrix(values, sites, label=label)
 
 
@@ -34,12 +37,18 @@ def mutual_information(capture: Capture, *, tower: str = "vision") -> HeadMatrix
     Rows and columns without a place are dropped, 1e-8 is added, rows brought to 1; queries are equally likely.
     """
     sites = tower_sites(capture, tower)
-    found = [np.mean([_information(w) for w in windows(capture, s) if w.queries.placed.any()], axis=0) for s in sites]
-    return _stacked(found, sites, "normalised mutual information")
+    return _stacked([_over_windows(capture, s, _information) for s in sites], sites, "normalised mutual information")
 
 
-def _information(window: Window) -> np.ndarray:
-    """[H]."""
+def _over_windows(capture: Capture, site: Site, of_window: Callable[[Window], np.ndarray | None]) -> np.ndarray:
+    """[H]: the mean over a site's windows; NaN where none has a number."""
+    found = [values for w in windows(capture, site) if (values := of_window(w)) is not None]
+    return np.mean(found, axis=0) if found else np.full(site.heads, np.nan)
+
+
+def _information(window: Window) -> np.ndarray | None:
+    if not window.queries.placed.any() or not window.keys.placed.any():
+        return None
     weights = window.weights[:, :, window.queries.placed][..., window.keys.placed] + 1e-8
     weights = weights / weights.sum(-1, keepdims=True)
     likely = 1 / weights.shape[2]
@@ -61,17 +70,17 @@ def map_rank(capture: Capture, *, tower: str = "vision", part: Literal["lower", 
     """How many independent patterns the rows of a head's map hold (ARank).
 
     "lower" keeps what lies below the diagonal, in float32, as it was defined for causal decoders; "whole" takes the map
-    as it is. Windowed layers have a map per window, and the mean of their ranks.
+    as it is. Windowed layers have a map per window, and the mean of their ranks; layers whose keys are
+    others than their queries have no number.
     """
     sites = tower_sites(capture, tower)
-    found = [np.mean([_rank(w, s, part) for w in windows(capture, s)], axis=0) for s in sites]
-    return _stacked(found, sites, "rank")
+    return _stacked([_over_windows(capture, s, lambda w: _rank(w, part)) for s in sites], sites, "rank")
 
 
-def _rank(window: Window, site: Site, part: str) -> np.ndarray:
+def _rank(window: Window, part: str) -> np.ndarray | None:
     weights = window.weights.astype(np.float32)
     if weights.shape[-1] != weights.shape[-2]:
-        raise ValueError(f"the rank needs a square map with all its rows; {site.name} has {weights.shape[-2:]}.")
+        return None
     weights = np.tril(weights, -1) if part == "lower" else weights
     return np.linalg.matrix_rank(weights).mean(0)
 

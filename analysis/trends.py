@@ -18,10 +18,11 @@ RowMeasure = Literal["distance", "entropy", "ring mass", "top mass", "share to c
 
 def layer_trend(matrix: HeadMatrix) -> Curve:
     """The mean over the heads of each layer; the band spans the lowest to the highest head."""
-    values = matrix.values
-    if np.isnan(values).all(axis=1).any():
-        raise ValueError("every layer needs at least one head with a number to be a point of the trend.")
-    steps = np.array([site.layer for site in matrix.sites])
+    there = ~np.isnan(matrix.values).all(axis=1)
+    if not there.any():
+        raise ValueError(f"a trend needs a layer with a number; {matrix.label or 'this matrix'} has none.")
+    values = matrix.values[there]
+    steps = np.array([site.layer for site in matrix.sites])[there]
     low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
     return Curve(steps, np.nanmean(values, axis=1), low, high, matrix.label, "layer")
 

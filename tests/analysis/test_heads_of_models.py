@@ -49,6 +49,7 @@ def test_methods_run_on_a_capture_or_say_why_not(seen):
             assert refusal.startswith(find(name).title)
             continue
         options = {"rows": "patches"} if name in NO_CLASS_TOKEN and "class_token" not in offered else {}
+        options |= {"site": 0} if name == "strength_map" else {}
         values = function(capture, **options).values
         assert np.isfinite(values).any(), f"{name} says nothing of {model.name}"
     assert {"weights", "grid", "heads", "gradients"} <= offered

@@ -223,6 +223,8 @@ def test_trends_and_maps():
     trend = trends.layer_trend(matrix)
     assert trend.values == pytest.approx(np.nanmean(matrix.values, axis=1)) and trend.steps.tolist() == [0, 1]
     assert (trend.low <= trend.values).all() and trend.high[1] == np.nanmax(matrix.values[1])
+    gap = replace(matrix, values=np.vstack([matrix.values[:1], np.full((1, 3), np.nan)]))
+    assert trends.layer_trend(gap).steps.tolist() == [0]
     profile = strength.ring_profile(capture)
     assert np.allclose(trends.profile_trend(profile).values[1, 0], profile.values[1, :2].mean(0))
     for measure, whole in (("distance", strength.attention_distance), ("entropy", strength.attention_entropy)):
@@ -249,6 +251,6 @@ def test_layouts_with_keys_on_a_coarser_grid():
     capture = replace(capture, layouts={capture.sites[0]: layout})
     assert strength.ring_profile(capture).values[0, 0].tolist() == [1]
     assert strength.attention_share(capture, to="self").values[0, 0] == 0
-    with pytest.raises(ValueError, match="square map"):
+    with pytest.raises(ValueError, match="no layer has a map"):
         strength_maps.map_rank(capture)
     assert not grid_layout(2, 2).keys.placed[0]
