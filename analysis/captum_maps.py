@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from captum.attr import FeatureAblation, GradientShap, InputXGradient, IntegratedGradients, Occlusion
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
+from analysis.perturbation import BLUR
 from analysis.registry import Range, method
 from analysis.results import TokenMap
 from model_adapters import Rows
@@ -62,8 +63,9 @@ class Pixels:
             return torch.zeros_like(self.values)[None]
         if baseline == "mean":
             return self.values.mean((1, 2), keepdim=True).expand_as(self.values)[None].clone()
-        longer = max(self.values.shape)
-        return gaussian_blur(self.values, [longer // 4 * 2 - 1] * 2, [longer / 12] * 2)[None]
+        sigma = BLUR * max(self.values.shape)
+        blurred = gaussian_filter(self.values.detach().cpu().numpy(), (0, sigma, sigma), mode="nearest")
+        return torch.from_numpy(blurred).to(self.values)[None]
 
     def summed(self, attributions: Tensor, label: str) -> TokenMap:
         """The sum of [1, 3, h, w] over channels and cells: what adds up before still adds up."""
