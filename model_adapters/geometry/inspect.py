@@ -69,7 +69,7 @@ def _draw(draw: ImageDraw.ImageDraw, rows: Rows, numbers: np.ndarray, scale: flo
         x0, y0, x1, y1 = (float(v) for v in box)
         draw.rectangle([x0, y0, max(x0, x1 - 1), max(y0, y1 - 1)], outline=colour)
         if c % every == 0 and r % every == 0:
-            draw.text((x0 + 2, y0 + 1), str(number), fill=colour, stroke_width=1, stroke_fill=(0, 0, 0))
+            draw.text((x0 + 2, y0 + 1), str(number), fill=colour, font_size=13, stroke_width=1, stroke_fill=(0, 0, 0))
 
 
 def _every(boxes: np.ndarray) -> int:
@@ -89,8 +89,8 @@ def _caption(layout: Layout, rows: Rows, side: str, drawn: int) -> str:
 
 
 def _with_caption(shown: Image.Image, text: str) -> Image.Image:
-    height = 14 * (text.count("\n") + 1) + 8
+    height = 18 * (text.count("\n") + 1) + 8
     whole = Image.new("RGB", (shown.width, shown.height + height), "white")
     whole.paste(shown, (0, 0))
-    ImageDraw.Draw(whole).multiline_text((6, shown.height + 3), text, fill=_PREFIX)
+    ImageDraw.Draw(whole).multiline_text((6, shown.height + 3), text, fill=_PREFIX, font_size=13)
     return whole

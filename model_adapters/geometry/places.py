@@ -56,6 +56,8 @@ class SitePlaces:
     kind: str = "sdpa"
     channels: bool = False
     """The rows are channels, not tokens."""
+    shared: bool = False
+    """Weights are no product with keys: all query rows of a window belong to one token."""
 
     @property
     def sides(self) -> tuple[Places, Places, Places]:
@@ -153,13 +155,15 @@ _MERGED = "Several rows of one window share a box: the model mixed them before, 
 
 def merges(place: SitePlaces) -> bool:
     """Whether rows of one window share a box: the dye was too coarse to tell them apart, or the model mixed them."""
-    return any(_merged(side, place.windows) for side in place.sides)
+    return any(_merged(side, place.windows) for side in place.sides[place.shared :])
 
 
 def said_merged(place: SitePlaces) -> SitePlaces:
     """The same places, where rows that share a box are called boxes."""
-    sides = [replace(s, quality="box", reason=_MERGED) if _merged(s, place.windows) else s for s in place.sides]
-    return replace(place, queries=sides[0], keys=sides[1], values=sides[2])
+    queries, keys, values = (
+        replace(s, quality="box", reason=_MERGED) if _merged(s, place.windows) else s for s in place.sides
+    )
+    return replace(place, queries=place.queries if place.shared else queries, keys=keys, values=values)
 
 
 def _merged(places: Places, windows: int) -> bool:

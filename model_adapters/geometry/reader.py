@@ -36,7 +36,8 @@ class Reader:
             windows *= seen.shape[0]
             keys = values = replace(self._side(seen.elements, None), reason=_ELEMENT)
             queries = replace(Places.nowhere(windows, _ELEMENT), quality="element")
-        return SitePlaces(queries, keys, values, windows, seen.kind, channels and queries.quality == "none")
+        channels = channels and queries.quality == "none"
+        return SitePlaces(queries, keys, values, windows, seen.kind, channels, shared=seen.keys is None)
 
     def _named(self, seen: Seen, padding: Seen | None, name: str) -> Places:
         hits, pads = getattr(seen, name), getattr(padding, name, None)
