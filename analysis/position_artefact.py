@@ -60,7 +60,7 @@ def position_artefact(captures: Sequence[Capture], *, tower: str = "vision", lay
     title="Attention map without sinks",
     kind="map",
     cites=("darcet2024",),
-    needs={"weights", "grid"},
+    needs={"weights", "square", "grid", "class_token"},
     range="shares of the row; relative: 1 where a patch gets what it always gets",
     misleads="Relative maps raise patches that nothing attends to; read them beside the raw one.",
 )

@@ -104,8 +104,8 @@ def best_scale(queries: np.ndarray, keys: np.ndarray, *, pairs: int = 4000, seed
     rng = np.random.default_rng(seed)
     q, k = queries[rng.integers(len(queries), size=pairs)], keys[rng.integers(len(keys), size=pairs)]
     products = (q * k).sum(-1)
-    even = np.sqrt(np.linalg.norm(keys) / max(np.linalg.norm(queries), 1e-12) * np.sqrt(len(queries) / len(keys)))
-    scales = max(even, 1e-6) * np.logspace(-1, 1, 41)
+    longer = float(np.sqrt((keys**2).mean() / max(float((queries**2).mean()), 1e-12)))
+    scales = max(np.sqrt(longer), 1e-6) * np.logspace(-1, 1, 41)
     distances = [np.linalg.norm(q * s - k / s, axis=-1) for s in scales]
     correlations = [_correlation(d, products) for d in distances]
     best = int(np.argmin(correlations))

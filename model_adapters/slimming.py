@@ -118,8 +118,9 @@ def load_slim(folder: Path | str, build: Callable[[], nn.Module] | None = None) 
     if build is None and record["architecture"] is None:
         raise AdapterError(f"{place} does not say which model of timm it was cut from. Give build=, which makes the whole model.")
     whole = build() if build is not None else _created(record["architecture"], record["options"])
-    cut = {name: tuple(tuple(v) if isinstance(v, list) else v for v in values) for name, values in record["cut"].items()}
-    small = slimmed(whole, Cut(**cut))
+    cut = record["cut"]
+    heads = tuple((int(block), int(head)) for block, head in cut["heads"])
+    small = slimmed(whole, Cut(heads, tuple(cut["attention"]), tuple(cut["mlps"]), tuple(cut["blocks"])))
     fill(small, read_state(place / "model.safetensors"), place)
     return small
 
@@ -152,7 +153,7 @@ def _check(module: nn.Module, cut: Cut) -> None:
     if beyond := sorted(b for b in touched if not 0 <= b < len(blocks)):
         raise AdapterError(f"Blocks {beyond} were to be cut, but there are blocks 0 to {len(blocks) - 1}.")
     for number in touched:
-        block = blocks[number]
+        block: Any = blocks[number]
         if type(block) is not Block or type(block.attn) is not Attention or not isinstance(block.attn.norm, nn.Identity):
             raise AdapterError(
                 f"Block {number} is a {type(block).__name__} with {type(getattr(block, 'attn', None)).__name__}; only plain "
