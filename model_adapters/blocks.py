@@ -48,7 +48,7 @@ class Blocks:
         changed = found.tensor
         for edit in self.hidden:
             if edit.where.block(label.tower, label.layer, step):
-                changed = edit(changed, self._scoped(label, changed.shape[-2], changed.device))
+                changed = edit(changed, self._scoped(label, changed.shape[1:-1].numel(), changed.device))
         if self._keeps_hidden:
             changed = self._recorder.hidden(label.tower, label.layer, changed, entry=True)
         self._entries[label.block] = changed

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from model_adapters.capturing import BySite, Capture, LazyLayouts
-from model_adapters.cost import check_want, free_bytes, refuse_too_much, remember
+from model_adapters.cost import check_batch, check_want, free_bytes, refuse_too_much, remember
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
 from model_adapters.fold import rows
@@ -49,6 +49,7 @@ def capture(
         raise ValueError(
             "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
         )
+    check_batch(model, inputs)
     refuse_too_much(model, inputs, keep, want, limit)
     tap = AttentionTap(
         model.module, keep=keep, edits=edits, want=want, batch=inputs.batch, labels=model.tap_labels, scopes=model.tap_scopes,

@@ -137,6 +137,17 @@ def check_want(want: Iterable[str]) -> frozenset[str]:
     return asked
 
 
+def check_batch(model: Model, inputs: Inputs) -> None:
+    """Inputs made by hand must say how many items they hold, or the batch would be read as windows."""
+    tensor = inputs.tensors.get("input_ids") if model.kind == "lvlm" else next(iter(inputs.tensors.values()), None)
+    told_by_shape = model.kind == "lvlm" or (model.kind == "vit" and getattr(tensor, "ndim", 0) == 4)
+    if isinstance(tensor, torch.Tensor) and told_by_shape and tensor.shape[0] != inputs.batch:
+        raise ValueError(
+            f"Inputs say batch={inputs.batch}, but their tensors hold {tensor.shape[0]} items (shape {tuple(tensor.shape)}). "
+            f"Make them with batch={tensor.shape[0]}."
+        )
+
+
 def readable(size: float) -> str:
     """Bytes for people: 3.2 MB."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -72,7 +72,7 @@ def fold_of(lead: tuple[int, ...], batch: int, heads: int | None) -> Fold:
     if not lead or lead[0] % batch:
         raise AdapterError(
             f"A batch of {batch} was asked for, but this attention runs over a leading axis of {lead[:1]}: the images "
-            "of the batch are packed or tiled unevenly. Give them one at a time."
+            "of the batch are packed or tiled unevenly. Give them one at a time, or keep only the sites of the decoder."
         )
     if len(lead) == 1:
         count = head_count((lead[0] // batch,), heads)

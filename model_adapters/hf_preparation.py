@@ -39,7 +39,9 @@ class ProcessorPreparation:
         fill = {"vit": self._tower, "dual": self._dual, "lvlm": self._lvlm}[self.kind]
         try:
             found = dict(fill(request, frames))
-        except (TypeError, IndexError, KeyError) as error:
+        except (TypeError, IndexError, KeyError, RuntimeError) as error:
+            if isinstance(error, AdapterError):
+                raise
             raise AdapterError(f"{type(self.processor).__name__} cannot prepare this input: {error}.") from error
         found.update(self._further(found, request.batch))
         taken = {name for name in found if name in self.accepts or not self.accepts} - {"labels"}
@@ -95,15 +97,17 @@ class ProcessorPreparation:
         if frames:
             takes_videos = "videos" in inspect.signature(type(self.processor).__call__).parameters
             given["videos" if takes_videos else "images"] = [[np.asarray(one) for one in clip] for clip in frames]
+            if takes_videos:
+                given["do_sample_frames"] = False  # the frames were chosen by whoever gave them
         if getattr(self.processor, "tokenizer", None) is not None:
             given["text"] = [
                 prompt(self.processor, text, count, bool(frames)) for text, count in zip(request.texts, counts, strict=True)
             ]
         if request.batch > 1:
             given.update(padding=True, padding_side="left")
-        found = self.processor(**given, return_tensors="pt", **self.call)
+        found = self._processed(**given)
         if "mm_token_type_ids" in self.accepts and "mm_token_type_ids" not in found:
-            found = self.processor(**given, return_tensors="pt", return_mm_token_type_ids=True, **self.call)
+            found = self._processed(**given, return_mm_token_type_ids=True)
         found = dict(found) if isinstance(found, Mapping) else {"pixel_values": found}
         apart = getattr(self.processor, "qformer_tokenizer", None)
         if apart is not None and request.batch > 1:  # it counts positions from the left, so padding goes to the right
@@ -112,6 +116,13 @@ class ProcessorPreparation:
         if "image_patches" in found and "pixel_values" in self.accepts:  # an older name of Fuyu's
             found.setdefault("pixel_values", found.pop("image_patches"))
         return found
+
+    def _processed(self, **given: Any) -> Any:
+        try:
+            return self.processor(**given, return_tensors="pt", **self.call)
+        except ValueError as error:
+            name = type(self.processor).__name__
+            raise AdapterError(f"{name} cannot prepare this input: {error}. It may need more than an image and a text.") from error
 
     def _check(self, request: Request, frames: tuple) -> None:
         name = type(self.processor).__name__

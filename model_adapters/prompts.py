@@ -25,11 +25,12 @@ def placeholder(processor: Any, what: str = "image") -> str:
     name = type(processor).__name__
     if name in PLACES_ITS_OWN:
         return ""
-    attribute = "boi_token" if name in BEGINS_IMAGE and what == "image" else f"{what}_token"
-    for owner in (processor, getattr(processor, "tokenizer", None)):
-        token = getattr(owner, attribute, None)
-        if token:
-            return str(getattr(token, "content", token))
+    first = "boi_token" if name in BEGINS_IMAGE and what == "image" else f"{what}_placeholder_token"
+    for attribute in (first, f"{what}_token"):
+        for owner in (processor, getattr(processor, "tokenizer", None)):
+            token = getattr(owner, attribute, None)
+            if token:
+                return str(getattr(token, "content", token))
     return ""
 
 

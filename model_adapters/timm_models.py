@@ -97,6 +97,10 @@ def preparation(module: nn.Module) -> tuple[Any, TransformPreparation]:
     from timm.data import create_transform, resolve_model_data_config
 
     settings = resolve_model_data_config(module)
+    built_for = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    if isinstance(built_for, tuple) and len(built_for) == 2 and getattr(module.patch_embed, "strict_img_size", True):
+        # A model made for another size keeps the size of the published weights in its record.
+        settings["input_size"] = (settings["input_size"][0], *built_for)
     transform = create_transform(**settings, is_training=False)
     return transform, TransformPreparation(transform, first_argument(module))
 

@@ -26,6 +26,7 @@ EXCEPTIONS: dict[str, str] = {
     r"LiteMLA|LinearAtt|GatedDelta|Mamba(?!Out)|Mixer2": "linear attention has no weights",
     r"ChannelAtt|SqueezeExc|EcaModule|CbamModule|SpatialAtt": "a gate over channels or positions, not attention between tokens",
     r"^ConvAttention$": "a convolution, in spite of its name",
+    r"Deformable": "deformable attention weighs sampling points, which are no tokens",
     r"PosEnc|PositionEmb|RotaryEmb|RelPos|AttentionMask": "position encoding",
     r"Norm|Dropout|Output$|Intermediate": "a part of an attention module",
 }
@@ -77,8 +78,7 @@ def verify(model: Model, inputs: Inputs | None = None) -> Report:
     start = time.perf_counter()
     inputs = inputs or example(model)
     with model.lock, torch.no_grad():
-        with _same_draws(model):
-            plain = model.logits(model.forward(inputs))
+        plain = _plain_answer(model, inputs)
         looking = _tap(model, inputs, keep=Keep(reduce=_ROW_SUM))
         looked = _through(model, inputs, looking)
         sites = tuple(site for _, site in looking.recorder.records)
@@ -158,6 +158,18 @@ def _praise(sites: tuple[Site, ...], unchanged: bool, hidden_effect: bool) -> st
     same = "the answer with and without looking is the same to the bit" if unchanged else "the answer is the same within rounding"
     moved = "uniform attention changes it only inside (untrained weights)" if hidden_effect else "changing attention changes it"
     return f"{len(sites)} attention computations seen; {same}; {moved}."
+
+
+def _plain_answer(model: Model, inputs: Inputs) -> torch.Tensor:
+    try:
+        with _same_draws(model):
+            return model.logits(model.forward(inputs))
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+        shapes = {name: tuple(value.shape) for name, value in inputs.tensors.items() if isinstance(value, torch.Tensor)}
+        raise AdapterError(
+            f"{model.name} does not run on the test picture ({error}). It was given {shapes}; check that the processor "
+            "belongs to the model, or verify it with inputs of your own: verify(model, inputs)."
+        ) from error
 
 
 def _tap(model: Model, inputs: Inputs, **options: object) -> AttentionTap:

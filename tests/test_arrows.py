@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MAY_USE = {
     "app": {"pages", "ui", "studies", "analysis", "model_adapters"},
     "pages": {"ui", "studies", "analysis", "model_adapters"},
-    "ui": {"studies", "analysis", "model_adapters"},
+    "ui": {"studies", "analysis", "model_adapters", "world"},
     "studies": {"analysis", "model_adapters"},
     "analysis": {"model_adapters"},
     "model_adapters": set(),

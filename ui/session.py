@@ -58,12 +58,22 @@ def _load(name: str, weights: str) -> Model:
 def _inspect(loading: Future[Model]) -> Image.Image:
     from model_adapters.geometry import layouts
     from model_adapters.geometry.inspect import inspection as drawn
-    from model_adapters.verify import test_picture
 
     found = loading.result()
-    picture = test_picture(256)
+    picture = _scene()
     layout = next(iter(layouts(found, found.prepare(picture)).values()))
     return drawn(layout, [picture])
+
+
+def _scene(number: int = 3, size: int = 768) -> Image.Image:
+    """A drawn scene of the small world."""
+    import numpy as np
+    from PIL import Image
+
+    from world.rendering import render
+    from world.scenes import sample_scene
+
+    return Image.fromarray(render(sample_scene(np.random.default_rng(number)), size).image)
 
 
 def _result(job: Future[Any], label: str, forget: Callable[[], None]) -> Any:

@@ -39,11 +39,11 @@ class SetHidden(Edit):
         if isinstance(self.value, Values):
             changed = self.value.on(hidden).expand_as(hidden)
         elif self.value == "mean":
-            changed = hidden.mean(-2, keepdim=True).expand_as(hidden)
+            changed = hidden.mean(tuple(range(1, hidden.dim() - 1)), keepdim=True).expand_as(hidden)
         else:
             changed = torch.full_like(hidden, float(self.value))
         tokens = scope.tokens(self.where.queries, "queries")
-        chosen = dims if tokens is None else dims & tokens.reshape(-1, tokens.shape[-1], 1)
+        chosen = dims if tokens is None else dims & tokens.reshape(-1, *hidden.shape[1:-1], 1)
         return torch.where(chosen, changed, hidden)
 
 

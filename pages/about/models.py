@@ -14,8 +14,8 @@ name, weights = session.start_model()
 left, right = st.columns(2, gap="medium")
 with left:
     model = session.model(name, weights)
-    cards.show_card(model.card)
     cards.show_report(model.report)
+    cards.show_card(model.card)
 with right, st.container(border=True):
     st.subheader("Where its tokens lie", anchor=False)
     st.caption("Measured by following pixels through the model. Each box belongs to the token of that number.")
