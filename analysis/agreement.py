@@ -85,6 +85,7 @@ def overlap(one: np.ndarray, other: np.ndarray, top: int) -> float:
 @method(
     title="Agreement between importances",
     kind="agreement",
+    cites=("michel2019",),
     needs=(),
     range="-1 to 1",
     misleads="Metrics of one family agree with each other without being right: compare them with the exact one.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
@@ -92,12 +93,13 @@ def part_edit(site: Site, layout: Layout, part: str, head: int, renormalise: boo
     if part.startswith("ring "):
         kept = (hops(layout.queries, layout.keys) != int(part.removeprefix("ring "))).astype(np.float32)
         return ScalePairs(here, Values(kept), renormalise)
-    classes, patches = layout.queries.where("class"), np.flatnonzero(layout.queries.placed)
-    rows: dict[str, dict[str, tuple[int, ...]]] = {
-        "class row": {"queries": tuple(classes.tolist())},
-        "class column": {"keys": tuple(classes.tolist())},
-        "patch to patch": {"queries": tuple(patches.tolist()), "keys": tuple(patches.tolist())},
-    }
-    if part not in rows:
-        raise ValueError(f"part {part!r} was asked for; there are 'whole head', {', '.join(map(repr, rows))} and 'ring 0', ...")
-    return ScaleWeights(Where(sites=(site.name,), heads=(head,), **rows[part]), 0.0, renormalise)
+    classes, patches = (tuple(n.tolist()) for n in (layout.queries.where("class"), np.flatnonzero(layout.queries.placed)))
+    if part == "class row":
+        here = replace(here, queries=classes)
+    elif part == "class column":
+        here = replace(here, keys=classes)
+    elif part == "patch to patch":
+        here = replace(here, queries=patches, keys=patches)
+    else:
+        raise ValueError(f"part {part!r} was asked for; there are {', '.join(map(repr, parts_of(layout)))}.")
+    return ScaleWeights(here, 0.0, renormalise)

@@ -125,6 +125,7 @@ def attention_distance(capture: Capture, *, tower: str = "vision", renormalise: 
 @method(
     title="Attention entropy",
     kind="head",
+    cites=("clark2019",),
     needs={"weights"},
     range="0 (one key) to 1 (even), or to log K in nats",
     misleads="A head that ignores the picture can be even or sharp; and a sink makes any head look sharp.",
@@ -139,6 +140,7 @@ def attention_entropy(
 @method(
     title="Attention share",
     kind="head",
+    cites=("clark2019",),
     needs={"weights"},
     range="0 to 1",
     misleads="Weight on a sink is often a way of attending to nothing: look at the value's length before calling it important.",
@@ -183,6 +185,7 @@ def receivers(window: Window, to: Receiver, sinks: Sequence[int] | None = None, 
 @method(
     title="Top-k mass",
     kind="head",
+    cites=("zhang2024acmil",),
     needs={"weights"},
     range="k / K (even) to 1",
     misleads="It counts sinks like any key: a row can be concentrated on tokens that say nothing about the image.",
@@ -197,6 +200,7 @@ def top_mass(
 @method(
     title="Cumulative mass",
     kind="profile",
+    cites=("zhang2024acmil",),
     needs={"weights"},
     range="0 to 1, rising",
     misleads="Averaged over rows, it hides that the few largest keys differ from row to row.",

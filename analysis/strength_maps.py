@@ -88,6 +88,7 @@ def _rank(window: Window, part: str) -> np.ndarray | None:
 @method(
     title="Similarity between heads",
     kind="head",
+    cites=("liu2023efficientvit",),
     needs={"weights"},
     range="0 to 1 (weights), -1 to 1 (outputs)",
     misleads="Alike attention does not make heads exchangeable: their values may say different things.",
@@ -99,7 +100,7 @@ def head_similarity(
     fuse: Literal["mean", "max"] = "mean",
     of: Literal["weights", "outputs"] = "weights",
 ) -> HeadMatrix:
-    """How alike a head is to the other heads of its layer: cosine of their maps or outputs (our definition)."""
+    """How alike a head is to the other heads of its layer: cosine of their maps or outputs (after EfficientViT)."""
     sites = tower_sites(capture, tower)
     arrays = [capture.weights[s] if of == "weights" else capture.head_outputs[s] for s in sites]
     return _stacked([_alike(np.asarray(a, dtype=np.float64), fuse) for a in arrays], sites, f"{fuse} similarity")

@@ -37,7 +37,8 @@ def profile_trend(profile: Profile) -> Profile:
 
 @method(
     title="Strength row by row",
-    kind="map",
+    kind="rows",
+    cites=("clark2019", "li2023"),
     needs={"weights", "grid"},
     range="that of the measure",
     misleads="Each place shows what the token there does as a query, not how much it is attended to.",

@@ -12,7 +12,7 @@ from analysis.offers import offers
 from analysis.registry import find
 from analysis.runs import runner
 from model_adapters.ablation import ablate
-from tests.zoo.shake import scene
+from tests import zoo
 from tests.zoo.timm_models import build_timm
 
 FROM_CAPTURE = {
@@ -29,14 +29,20 @@ NO_CLASS_TOKEN = {"top_mass", "cumulative_mass"}
 """Methods that read the class token's rows unless told otherwise."""
 MODELS = (
     "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "vit_small_patch14_reg4_dinov2",
-    "swin_tiny_patch4_window7_224", "crossvit_tiny_240", "pvt_v2_b0",
+    "swin_tiny_patch4_window7_224", "crossvit_tiny_240", "pvt_v2_b0", "hf:clip", "bundled:vit",
 )  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def seen(request):
-    model = ma.wrap(build_timm(request.param), name=request.param)
-    inputs = model.prepare(image=scene())
+    if request.param.startswith("hf:"):
+        module, processor = zoo.build(request.param.removeprefix("hf:"))
+        model = ma.wrap(module, processor=processor, name=request.param)
+    elif request.param.startswith("bundled:"):
+        model = ma.load(request.param)
+    else:
+        model = ma.wrap(build_timm(request.param), name=request.param)
+    inputs = model.prepare(image=zoo.scene(), text=["a", "b"] if model.kind == "dual" else None)
     return model, inputs, ma.capture(model, inputs, want={"heads", "gradients"})
 
 

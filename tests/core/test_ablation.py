@@ -8,6 +8,7 @@ import torch
 
 import model_adapters as ma
 from model_adapters.ablation import ablate
+from tests import zoo
 from tests.core.by_hand import BLOCKS, HEADS, WAYS, WHOLE, WIDTH, net, slow, tokens
 from tests.zoo.timm_models import build_timm, timm_image
 
@@ -20,6 +21,8 @@ BY_HAND = {
     "beit_base_patch16_224": 16,
 }
 """Families whose blocks can be run by hand, and how many rows their classifiers read."""
+HF_BY_HAND = {"vit": 1, "dinov2": 65, "clip_vision_model": 1}
+"""The same of transformers."""
 IN_FULL = {
     "swin_tiny_patch4_window7_224": "same tokens",
     "vit_base_patch16_siglip_224": "one attention each",
@@ -65,6 +68,24 @@ def test_blocks_run_by_hand_give_the_numbers_of_masking(name):
     for one, other in zip(quick.moved, full.moved, strict=True):
         close(one, other)
     assert np.nanmin(np.abs(full.logits - full.base).max(-1)) > 1e-4, "a head that does nothing would hide a fault"
+
+
+@pytest.mark.parametrize("name", HF_BY_HAND)
+def test_blocks_of_transformers_are_run_by_hand_too(name):
+    module, processor = zoo.build(name)
+    model = ma.wrap(module, processor=processor, name=name)
+    inputs = model.prepare(image=[zoo.scene(), zoo.scene().rotate(90)])
+    quick, full = ablate(model, inputs), ablate(model, inputs, fast=False)
+    assert quick.fast and f"reads {HF_BY_HAND[name]} of" in quick.note
+    close(quick.logits, full.logits)
+
+
+def test_both_towers_of_a_dual_encoder_can_be_silenced():
+    module, processor = zoo.build("clip")
+    model = ma.wrap(module, processor=processor, name="clip")
+    found = ablate(model, model.prepare(image=zoo.scene(), text=["a", "b"]))
+    assert not found.fast and {site.tower for site in found.sites} == {"vision", "text"}
+    assert found.logits.shape[:2] == (4, 4) and (np.abs(found.logits - found.base).max(-1) > 0).all()
 
 
 @pytest.mark.parametrize("name", IN_FULL)
