@@ -10,6 +10,7 @@ from torch import nn
 import model_adapters as ma
 from analysis import methods, offers
 from analysis.captum_maps import Pixels, patch_ablation
+from analysis.compare import attention_change
 from analysis.faithfulness import faithfulness, faithfulness_cost
 from analysis.logit_attribution import head_contributions, path_contributions
 from analysis.maps import raw_attention
@@ -187,3 +188,28 @@ def test_a_windowed_model_is_refused_with_the_place_where_it_fails():
     )
     with pytest.raises(ValueError, match="layers.0.blocks.0.attn needs square attention"):
         rollout(capture)
+
+
+def test_the_decoder_reads_the_image_from_its_last_token():
+    module, processor = hf.build("llava")
+    model = ma.wrap(module, processor, name="llava", kind="lvlm", verify=False)
+    capture = ma.capture(model, model.prepare(image=scene(), text="Is there a red circle?"), want={"gradients"})
+    sites = [s for s in capture.sites if s.tower == "decoder"]
+    images = capture.layouts[sites[0]].keys.where("image")
+    product = np.eye(len(capture.layouts[sites[0]].keys))
+    for site in sites:
+        product = (0.5 * capture.weights[site].astype(float).mean(0) + 0.5 * np.eye(len(product))) @ product
+    shown = rollout(capture, tower="decoder")
+    assert np.allclose(shown.values, product[-1, images], rtol=1e-4) and shown.values.min() > 0
+    relevance = gradient_attention_relevance(capture, tower="decoder")
+    assert len(relevance.values) == len(images) and np.ptp(relevance.values) > 0
+    assert {"square", "gradients", "grid"} <= offers(capture, "decoder")
+
+
+def test_an_edit_shows_where_it_acted(vit):
+    model, inputs, capture = vit
+    edit = ma.edits.Block(ma.Where(layers=(1,), heads=(2,), queries="class", keys=(3, 4)))
+    change = attention_change(capture, ma.capture(model, inputs, edits=edit)).values
+    assert np.array_equal(np.argwhere(change > 1e-6), [[1, 2]])
+    mass = capture.weights[1][2, 0, [3, 4]].sum()
+    assert change[1, 2] == pytest.approx(mass / 17, rel=1e-3)
