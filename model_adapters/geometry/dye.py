@@ -82,8 +82,8 @@ class Dye(TorchFunctionMode, Observer):
             raise Enough
         if self.pad and name in self.padders:
             for made in tensors(output):
-                if made.is_floating_point():
-                    made.nan_to_num_()
+                if live(made) and made.is_floating_point():
+                    made.masked_fill_(made.isnan(), 0)
         return None
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
