@@ -69,7 +69,8 @@ def ablate(model: Model, inputs: Inputs, *, fast: bool = True, moved: bool = Tru
 
 
 def _sites(model: Model, inputs: Inputs) -> tuple[Site, ...]:
-    sites = tuple(capture(model, first_item(inputs), keep=NOTHING).shapes)
+    some = first_item(inputs) if model.kind == "vit" else inputs
+    sites = tuple(capture(model, some, keep=NOTHING).shapes)
     if not sites:
         raise AdapterError(f"{model.name} has no attention whose heads could be silenced.")
     return sites

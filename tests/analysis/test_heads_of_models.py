@@ -64,7 +64,7 @@ def test_methods_run_on_a_capture_or_say_why_not(seen):
 def test_heads_can_be_silenced(seen):
     model, inputs, _ = seen
     done = ablate(model, inputs, moved=False)
-    found = importance_exact.ablation_importance(done, measure="divergence").values
+    found = importance_exact.ablation_importance(done, measure="Jensen-Shannon distance").values
     assert np.isfinite(found).sum() == sum(site.heads for site in done.sites)
     assert np.nanmin(found) >= 0 and np.nanmax(found) > 1e-4
 
@@ -77,5 +77,5 @@ def test_parts_of_heads_can_be_pruned(seen):
         with pytest.raises(ValueError, match="square attention"):
             partial_pruning(run, site, capture.layouts[site])
         return
-    found = partial_pruning(run, site, capture.layouts[site], heads=(0,), most_hops=0, measure="divergence")
+    found = partial_pruning(run, site, capture.layouts[site], heads=(0,), most_hops=0, measure="Jensen-Shannon distance")
     assert found.parts[0] == "whole head" and found.values[0, 0] > 1e-6

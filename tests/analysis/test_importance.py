@@ -43,10 +43,10 @@ def test_changes_equal_their_formulas():
     p, q = softmax(BASE, -1), softmax(BASE - [3, 0, 0], -1)
     labels = np.array([0, 2])
     found = {m: changes(BASE, BASE - [3, 0, 0], labels, m)
-             for m in ("probability drop", "loss change", "divergence", "rank change", "flip")}  # fmt: skip
+             for m in ("probability drop", "loss change", "Jensen-Shannon distance", "rank change", "flip")}  # fmt: skip
     middle = (p + q) / 2
     divergence = 0.5 * (p * np.log2(p / middle)).sum(-1) + 0.5 * (q * np.log2(q / middle)).sum(-1)
-    assert found["divergence"] == pytest.approx(np.sqrt(divergence))
+    assert found["Jensen-Shannon distance"] == pytest.approx(np.sqrt(divergence))
     assert found["probability drop"] == pytest.approx([p[0, 0] - q[0, 0], p[1, 2] - q[1, 2]])
     assert found["loss change"] == pytest.approx([np.log(p[0, 0] / q[0, 0]), np.log(p[1, 2] / q[1, 2])])
     assert found["rank change"].tolist() == [2, 0] and found["flip"].tolist() == [1, 0]
@@ -56,9 +56,16 @@ def test_changes_equal_their_formulas():
         changes(BASE, BASE, np.array([0, 3]), "flip")
 
 
+def test_nearly_equal_answers_have_a_distance():
+    draw = np.random.default_rng(0)
+    logits = draw.standard_normal((2000, 10))
+    found = changes(logits, logits + 1e-9 * draw.standard_normal(logits.shape), None, "Jensen-Shannon distance")
+    assert np.isfinite(found).all() and found.max() < 1e-6
+
+
 def test_certain_and_opposite_answers_are_one_apart():
     sure = np.array([[1000.0, 0]])
-    assert changes(sure, sure[:, ::-1], None, "divergence") == pytest.approx([1])
+    assert changes(sure, sure[:, ::-1], None, "Jensen-Shannon distance") == pytest.approx([1])
 
 
 def test_planted_heads_are_found_and_missing_heads_stay_missing():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import model_adapters as ma
+from model_adapters import ablation
 from model_adapters.ablation import ablate
 from tests import zoo
 from tests.core.by_hand import BLOCKS, HEADS, WAYS, WHOLE, WIDTH, net, slow, tokens
@@ -127,6 +128,27 @@ def test_one_image_gives_the_same_as_in_a_batch():
     model, inputs = model_and_images("vit_tiny_patch16_224", 3)
     one = ma.Inputs({"x": inputs.tensors["x"][1:2]})
     close(ablate(model, one).logits[:, :, 0], ablate(model, inputs).logits[:, :, 1])
+
+
+@pytest.mark.parametrize(("items", "waiting"), [(1, 0), (6, 10**9), (100, 0)])
+def test_any_number_of_heads_may_go_through_at_once(items, waiting, monkeypatch):
+    model, inputs = model_and_images("vit_tiny_patch16_224", 3)
+    expected = ablate(model, inputs, fast=False)
+    monkeypatch.setattr(ablation, "_ITEMS", {"cpu": items})
+    monkeypatch.setattr(ablation, "_WAITING_BYTES", waiting)
+    found = ablate(model, inputs)
+    assert found.fast
+    close(found.logits, expected.logits)
+    close(found.moved[0], expected.moved[0])
+
+
+def test_heads_of_a_language_model_change_its_next_token():
+    module, processor = zoo.build("llava")
+    model = ma.wrap(module, processor=processor, name="llava", kind="lvlm")
+    found = ablate(model, model.prepare(image=zoo.scene(), text="What is this?"), moved=False)
+    assert not found.fast and {"vision", "decoder"} <= {site.tower for site in found.sites}
+    assert found.logits.shape[2:] == found.base.shape and found.base.ndim == 2
+    assert np.nanmax(np.abs(found.logits - found.base)) > 1e-4
 
 
 def test_no_gradient_is_left_and_answers_stay():
