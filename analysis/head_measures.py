@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
-from analysis.offsets import Pairs, pairs_of
+from analysis.offsets import Pairs, has_pairs, pairs_of
 from analysis.registry import method
 from analysis.results import HeadMatrix
 from analysis.token_rows import patches_of, whole_attention_of
@@ -51,7 +51,7 @@ class HeadMeasures:
 )
 def head_measures(captures: Sequence[Capture], *, tower: str = "vision") -> HeadMeasures:
     """How much of each head's attention goes to the class token, itself, its row, its neighbours, a sink, everywhere."""
-    sites = tuple(s for s in captures[0].sites if s.tower == tower and captures[0].layouts[s].quality != "none")
+    sites = tuple(s for s in captures[0].sites if s.tower == tower and has_pairs(captures[0].layouts[s]))
     if not sites:
         raise ValueError(f"attention of the {tower} tower between patches with a place is needed. There is none.")
     most = max(s.heads for s in sites)

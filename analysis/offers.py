@@ -19,6 +19,7 @@ def offers(capture: Capture, tower: str = "vision") -> frozenset[str]:
         "class_token": "class" in roles,
         "gradients": bool(kept) and all(s in capture.gradients for s in kept),
         "values": bool(kept) and all(s in capture.values for s in kept),
+        "queries": bool(kept) and all(s in capture.queries and s in capture.keys for s in kept),
         "heads": bool(kept) and all(s in capture.head_outputs for s in kept),
         "hidden": any(name == tower for name, _ in capture.hidden),
         "logits": capture.logits.size > 0,

@@ -45,6 +45,12 @@ class Pairs:
         return weights[..., self.query, self.key]
 
 
+def has_pairs(layout: Layout) -> bool:
+    """Whether patches attend to patches at this site; fusion by class tokens alone, say, has no pairs."""
+    sides = (layout.queries, layout.keys)
+    return layout.quality != "none" and all((patches_of(rows, len(rows)) & rows.placed).any() for rows in sides)
+
+
 def pairs_of(layout: Layout) -> Pairs:
     """The pairs of patches that meet at a site."""
     queries, keys = layout.queries, layout.keys

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import numpy as np
 from sklearn.decomposition import PCA
 
-from analysis.offsets import pairs_of
+from analysis.offsets import has_pairs, pairs_of
 from analysis.registry import Range, method
 from analysis.results import Embedding
 from analysis.token_rows import whole_attention_of
@@ -74,7 +74,7 @@ def aligned_maps(
     sums: dict[Site, np.ndarray] = {}
     images = 0
     for capture in captures:
-        sites = [s for s in capture.sites if s.tower == tower and capture.layouts[s].quality != "none"]
+        sites = [s for s in capture.sites if s.tower == tower and has_pairs(capture.layouts[s])]
         for site in sites:
             found = site_maps(capture, site, value)
             sums[site] = sums[site] + found.sum(0) if site in sums else found.sum(0)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.registry import method
 from analysis.results import TokenMap
-from analysis.token_rows import attention_of, hidden_of, layer_key, patches_of, rows_of
+from analysis.token_rows import attention_of, hidden_of, layer_key, patches_of, rows_of, some_patches_of
 from model_adapters import Capture, Rows, Site
 
 
@@ -46,7 +46,7 @@ def position_artefact(captures: Sequence[Capture], *, tower: str = "vision", lay
     if images < 2:
         raise ValueError("at least 2 images are needed to tell position from content. Got 1.")
     rows = rows_of(captures[0], *layer_key(captures[0], tower, layer), tokens)
-    patches = patches_of(rows, tokens)
+    patches = some_patches_of(rows, tokens)
     centre = features[:, patches].mean((0, 1))
     mean = np.where(patches[:, None], features.mean(0) - centre, 0)
     within = ((features - features.mean(0))[:, patches] ** 2).sum() / (images - 1)

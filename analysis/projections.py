@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from analysis.patterns import AlignedMaps
 from analysis.registry import Range, method
 from analysis.results import Embedding
-from analysis.token_rows import hidden_of, is_batch, layer_key, patches_of, rows_of
+from analysis.token_rows import hidden_of, is_batch, layer_key, rows_of, some_patches_of
 from model_adapters import Capture, Site
 
 Projection = Literal["pca", "umap", "t-sne"]
@@ -69,7 +69,7 @@ def project(vectors: np.ndarray, *, by: Projection = "pca", neighbours: int = 15
     title="Joint embedding of queries and keys",
     kind="embedding",
     cites=("yeh2024",),
-    needs={"weights"},
+    needs={"weights", "queries"},
     range="two dimensions; correlation of distance with product from -1 to 1",
     misleads="Two dimensions keep little of a head; trust the correlation and the neighbours rather than the picture.",
 )
@@ -189,7 +189,7 @@ def patch_colours(
     """Which patches have similar features, across images: the first three principal components as red, green, blue."""
     features = np.concatenate([hidden_of(c, tower, layer) for c in captures]).astype(np.float64)
     place = layer_key(captures[0], tower, layer)
-    patches = patches_of(rows_of(captures[0], *place, features.shape[1]), features.shape[1])
+    patches = some_patches_of(rows_of(captures[0], *place, features.shape[1]), features.shape[1])
     if artefact == "removed":
         if len(features) < 2:
             raise ValueError("at least 2 images are needed to remove what belongs to the position. Got 1.")

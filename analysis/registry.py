@@ -17,6 +17,7 @@ NEEDS: dict[str, str] = {
     "class_token": "needs a class token; this model has none",
     "gradients": "needs gradients of a target",
     "values": "needs the value vectors",
+    "queries": "needs the query and key vectors of every layer",
     "heads": "needs the head outputs before the output projection",
     "hidden": "needs hidden states",
     "logits": "needs class scores",

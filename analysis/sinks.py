@@ -14,7 +14,7 @@ import numpy as np
 from analysis.massive import massive_dimensions
 from analysis.registry import Range, method
 from analysis.thresholds import Threshold, outlier_threshold
-from analysis.token_rows import hidden_of, layer_key, layers_of, patches_of, rows_of, whole_attention_of
+from analysis.token_rows import hidden_of, layer_key, layers_of, rows_of, some_patches_of, whole_attention_of
 from model_adapters import Capture, Rows, Site
 
 
@@ -150,7 +150,7 @@ def _sinks(
     capture: Capture, score: np.ndarray, deviations: float, given: float | None, among: str, label: str, place: tuple[str, int]
 ) -> SinkTokens:
     rows = rows_of(capture, *place, score.shape[1])
-    candidates = patches_of(rows, score.shape[1]) if among == "patches" else np.ones(score.shape[1], bool)
+    candidates = some_patches_of(rows, score.shape[1]) if among == "patches" else np.ones(score.shape[1], bool)
     threshold = outlier_threshold(score[:, candidates], deviations=deviations, given=given)
     return SinkTokens(score, (score > threshold.value) & candidates, threshold, rows, label, *place)
 

@@ -76,7 +76,7 @@ def class_top(capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Ra
     title="ToMe: merge the likest tokens",
     kind="tokens",
     cites=("bolya2023",),
-    needs={"weights", "square"},
+    needs={"weights", "square", "queries"},
     range="tokens left per layer",
     misleads="Merged tokens count once in attention here, so large even regions lose weight.",
 )
@@ -112,7 +112,7 @@ def ats(capture: Capture, *, layers: tuple[int, ...] | None = None, samples: Cou
     title="MCTF: merge what is alike, uninformative and small",
     kind="tokens",
     cites=("lee2024",),
-    needs={"weights", "square"},
+    needs={"weights", "square", "queries"},
     range="tokens left per layer",
     misleads="After the published description, without the attention of the next layer that the original looks ahead to.",
 )

@@ -89,3 +89,13 @@ def patches_of(rows: Rows | None, tokens: int) -> np.ndarray:
     if rows is None:
         return np.ones(tokens, bool)
     return np.isin(rows.roles.astype(str), ("patch", "image"))
+
+
+def some_patches_of(rows: Rows | None, tokens: int) -> np.ndarray:
+    """[T] bool: as `patches_of`, but a layer without any is refused."""
+    patches = patches_of(rows, tokens)
+    if not patches.any():
+        raise ValueError(
+            f"patches are needed, but none of the {tokens} tokens of this layer is one. Another layer may have some."
+        )
+    return patches
