@@ -39,7 +39,8 @@ def agreement_with_exact(
     """How well the ranking of heads by each cheap metric predicts the ranking by exact ablation.
 
     Spearman, Kendall, and the share of the top heads that both name. Intervals come from drawing images anew: for the
-    exact effects, and for a metric where it is given image by image [B, L, H].
+    exact effects, and for a metric where it is given image by image [B, L, H]. A metric without a sign (a size, a square)
+    is fairly compared with an effect without one, such as the Jensen-Shannon distance; a signed one with the loss change.
 
     Args:
         metrics: importances by name, as head matrices, or as numbers per image [B, L, H] of the same images.
