@@ -54,8 +54,13 @@ def declared_heads(modules: list[nn.Module]) -> int | None:
             for name in _HEAD_NAMES:
                 value = getattr(owner, name, None)
                 if isinstance(value, int) and value > 0:
-                    return value
+                    return 1 if _one_by_one(module, value) else value
     return None
+
+
+def _one_by_one(module: nn.Module, heads: int) -> bool:
+    """Whether a module keeps a list with an entry per head: then it runs its heads one after the other."""
+    return heads > 1 and any(isinstance(child, nn.ModuleList) and len(child) == heads for child in module.children())
 
 
 def head_count(lead: tuple[int, ...], heads: int | None) -> int:

@@ -121,8 +121,9 @@ class ProcessorPreparation:
         try:
             return self.processor(**given, return_tensors="pt", **self.call)
         except ValueError as error:
-            name = type(self.processor).__name__
-            raise AdapterError(f"{name} cannot prepare this input: {error}. It may need more than an image and a text.") from error
+            raise AdapterError(
+                f"{type(self.processor).__name__} cannot prepare this input: {error}. It may need more than an image and a text."
+            ) from error
 
     def _check(self, request: Request, frames: tuple) -> None:
         name = type(self.processor).__name__

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Scene:
         """The categories that are there."""
         return frozenset(item.category for item in self.objects)
 
-    def with_object(self, index: int, **changes: object) -> "Scene":
+    def with_object(self, index: int, **changes: Any) -> "Scene":
         """The same scene with one object changed."""
         items = list(self.objects)
         items[index] = replace(items[index], **changes)
