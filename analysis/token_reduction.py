@@ -2,7 +2,7 @@
 
 Each method makes a `TokenPlan`, whose edits drop or merge tokens between attention and MLP. Without `look` all steps read
 one capture of the whole sequence; with it the model is run again after each step, so that later steps read what the
-reduced model attends to, as the originals do.
+reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number of merges.
 """
 
 from __future__ import annotations
@@ -44,12 +44,20 @@ NO_SIZES = "Attention is not made proportional to the size of merged tokens."
     range="tokens left per layer",
     misleads="Without the fine-tuning of the original the loss of accuracy is larger than published.",
 )
-def evit(capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Rate = 0.7, look: Look | None = None) -> TokenPlan:
+def evit(
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] = (3, 6, 9),
+    keep: Rate = 0.7,
+    schedule: tuple[float, ...] = (),
+    look: Look | None = None,
+) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others become one token."""
+    rates = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
         scores = _from_class(tokens, layer)
-        return keep_top_and_fuse(scores, tokens.protected, keep), scores
+        return keep_top_and_fuse(scores, tokens.protected, rates.get(layer, keep)), scores
 
     said = "Training and the schedule of keep rates are left out; the fused token is a mean, where the original takes a sum."
     return _plan(capture, layers, choose, look, said)
@@ -63,11 +71,19 @@ def evit(capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Rate = 
     range="tokens left per layer",
     misleads="The class token of an early layer attends to little that matters later.",
 )
-def class_top(capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Rate = 0.7, look: Look | None = None) -> TokenPlan:
+def class_top(
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] = (3, 6, 9),
+    keep: Rate = 0.7,
+    schedule: tuple[float, ...] = (),
+    look: Look | None = None,
+) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others are dropped."""
+    rates = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(_from_class(tokens, layer), tokens.protected, keep), tokens.sizes
+        return keep_top(_from_class(tokens, layer), tokens.protected, rates.get(layer, keep)), tokens.sizes
 
     return _plan(capture, layers, choose, look, "EViT without its fused token.")
 
@@ -80,12 +96,20 @@ def class_top(capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Ra
     range="tokens left per layer",
     misleads="Merged tokens count once in attention here, so large even regions lose weight.",
 )
-def tome(capture: Capture, *, layers: tuple[int, ...] | None = None, merged: Count = 8, look: Look | None = None) -> TokenPlan:
+def tome(
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] | None = None,
+    merged: Count = 8,
+    schedule: tuple[int, ...] = (),
+    look: Look | None = None,
+) -> TokenPlan:
     """Which tokens become one when those with the likest keys are merged in every layer."""
+    counts = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
         likeness = cosine(tokens.vectors(layer, "keys").mean(0))
-        return matched(likeness, tokens.protected, merged), tokens.sizes
+        return matched(likeness, tokens.protected, int(counts.get(layer, merged))), tokens.sizes
 
     return _plan(capture, layers, choose, look, f"{NO_SIZES} The order of the tokens is kept.")
 
@@ -116,20 +140,29 @@ def ats(capture: Capture, *, layers: tuple[int, ...] | None = None, samples: Cou
     range="tokens left per layer",
     misleads="After the published description, without the attention of the next layer that the original looks ahead to.",
 )
-def mctf(capture: Capture, *, layers: tuple[int, ...] | None = None, merged: Count = 16, look: Look | None = None) -> TokenPlan:
+def mctf(
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] | None = None,
+    merged: Count = 16,
+    schedule: tuple[int, ...] = (),
+    look: Look | None = None,
+) -> TokenPlan:
     """Which tokens become one when similarity, information and size decide together."""
+    counts = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
         received = tokens.attention(layer).mean((0, 1))
         weights = received * tokens.sizes
         vectors, sizes = tokens.vectors(layer, "keys").mean(0), tokens.sizes
-        there = matched(multi_criteria(vectors, received, sizes), tokens.protected, merged // 2)
+        now = int(counts.get(layer, merged))
+        there = matched(multi_criteria(vectors, received, sizes), tokens.protected, now // 2)
         half = tokens.after(there, weights)
         mean = np.zeros((there.max() + 1, len(there)))
         mean[there, np.arange(len(there))] = weights
         mean /= mean.sum(1, keepdims=True)
         likeness = multi_criteria(mean @ vectors, mean @ received, half.sizes)
-        back = matched(likeness, half.protected, merged - merged // 2, odd_first=True)
+        back = matched(likeness, half.protected, now - now // 2, odd_first=True)
         return numbered(back[there]), weights
 
     return _plan(
@@ -145,13 +178,20 @@ def mctf(capture: Capture, *, layers: tuple[int, ...] | None = None, merged: Cou
     misleads="One draw is one draw: repeat it with other seeds.",
 )
 def random_tokens(
-    capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Rate = 0.7, seed: int = 0, look: Look | None = None
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] = (3, 6, 9),
+    keep: Rate = 0.7,
+    schedule: tuple[float, ...] = (),
+    seed: int = 0,
+    look: Look | None = None,
 ) -> TokenPlan:
     """The baseline for every other method: patches that chance drops."""
     rng = np.random.default_rng(seed)
+    rates = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(rng.random(len(tokens.protected)), tokens.protected, keep), tokens.sizes
+        return keep_top(rng.random(len(tokens.protected)), tokens.protected, rates.get(layer, keep)), tokens.sizes
 
     return _plan(capture, layers, choose, look, "")
 
@@ -164,13 +204,19 @@ def random_tokens(
     misleads="A strong baseline where objects are large, a poor one where they are small.",
 )
 def even_tokens(
-    capture: Capture, *, layers: tuple[int, ...] = (3, 6, 9), keep: Rate = 0.7, look: Look | None = None
+    capture: Capture,
+    *,
+    layers: tuple[int, ...] = (3, 6, 9),
+    keep: Rate = 0.7,
+    schedule: tuple[float, ...] = (),
+    look: Look | None = None,
 ) -> TokenPlan:
     """The baseline that knows nothing but the places: patches that lie as far from each other as can be."""
     rows = _rows(capture)
+    rates = _by_layer(capture, layers, schedule)
 
     def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return evenly_spread(tokens.centres(rows), tokens.protected, keep), tokens.sizes
+        return evenly_spread(tokens.centres(rows), tokens.protected, rates.get(layer, keep)), tokens.sizes
 
     return _plan(capture, layers, choose, look, "")
 
@@ -194,6 +240,14 @@ def _plan(capture: Capture, layers: tuple[int, ...] | None, choose: Choose, look
         tokens = tokens.after(groups, weights)
         sources.append(tokens.source)
     return TokenPlan(tuple(steps), np.stack(sources), rows, tower, left_out + ("" if look is not None else ONE_PASS))
+
+
+def _by_layer(capture: Capture, layers: tuple[int, ...] | None, schedule: tuple[float, ...]) -> dict[int, float]:
+    """A schedule by the number of the layer; empty where none is given."""
+    numbers = sorted(layers or {s.layer for s in capture.sites if s.tower == capture.sites[0].tower})
+    if schedule and len(schedule) != len(numbers):
+        raise ValueError(f"a schedule needs one entry for each of {len(numbers)} layers. Got {len(schedule)}.")
+    return dict(zip(numbers, schedule, strict=False))
 
 
 def _rows(capture: Capture) -> Rows:

@@ -150,6 +150,13 @@ def test_random_and_even_tokens_keep_the_count_and_differ(capture):
     assert len(cells) == 4  # every quarter of the image keeps one
 
 
+def test_a_schedule_gives_each_layer_its_own(capture):
+    assert list(class_top(capture, layers=(0, 2), schedule=(0.5, 1.0)).counts) == [T, 19, 19]
+    assert list(tome(capture, layers=(0, 1, 2), schedule=(6, 3, 1)).counts) == [T, T - 6, T - 9, T - 10]
+    with pytest.raises(ValueError, match="one entry for each of 2 layers"):
+        evit(capture, layers=(0, 2), schedule=(0.5,))
+
+
 def test_keeping_all_changes_nothing(capture):
     assert class_top(capture, layers=(0,), keep=1.0).edits == ()
     assert numbered(np.array([5, -1, 5, 2])).tolist() == [0, -1, 0, 1]
