@@ -54,9 +54,10 @@ NOTES: dict[str, tuple[str, ...]] = {
         _TOWER,
         "The tower was kept as it was; projector and decoder were trained on biased scenes. It makes things up where "
         "the stereotypes of its training scenes outweigh what it sees.",
+        "Weak spots: relations are answered at chance, places and attributes not far above it.",
         "It knows only the words of the world; `world.tokenizer.check_words` refuses others with a sentence.",
     ),
-    "lvlm-tuned": ("A LoRA adapter (rank 8) on the decoder of the LVLM, trained on unbiased scenes.",),
+    "lvlm-tuned": ("A LoRA adapter (rank 16) on projector and decoder of the LVLM, trained on unbiased scenes.",),
 }
 _TOWER_STORY = (
     "The tower under it took 1,238 steps (660 s): 800 of 24 scenes, 20 % of them unbiased, then 438 of 32 scenes, half "

@@ -19,11 +19,11 @@ from world.training.together import join, rank_and_count
 
 PLANS = {
     "lvlm": Schedule(3200, 1e-3, muon=4.0),
-    "lvlm-tuned": Schedule(600, 1e-3, weight_decay=0.0, warm_up=50),
+    "lvlm-tuned": Schedule(600, 2e-3, muon=2.0, weight_decay=0.0, warm_up=30),
     "clip": Schedule(400, 1e-3, muon=3.0),
 }
-_TUNED = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)"
-LORA = LoraConfig(r=8, lora_alpha=16, bias="none", target_modules=_TUNED)
+_TUNED = r".*(language_model.*\.(q_proj|k_proj|v_proj|o_proj|up_proj|down_proj)|projector\.linear_[12])"
+LORA = LoraConfig(r=16, lora_alpha=32, bias="none", target_modules=_TUNED)
 
 
 def trained_backbone(work: Path, seed: int, name: str = "tower") -> dict[str, torch.Tensor]:
