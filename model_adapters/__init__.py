@@ -1,6 +1,7 @@
 """Load any attention model of timm or transformers, look at its attention without changing its answer, and edit it."""
 
 from model_adapters import edits
+from model_adapters.ablation import Ablation, ablate
 from model_adapters.capture import capture, run
 from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
@@ -20,7 +21,7 @@ from model_adapters.verify import Report, verify
 from model_adapters.where import Where
 
 __all__ = [
-    "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry", "GeneratedToken",
+    "Ablation", "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry", "GeneratedToken",
     "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows", "Sample", "Site",
-    "Token", "Where", "capture", "catalogue", "edits", "estimate", "generate", "load", "run", "search", "verify", "wrap",
+    "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load", "run", "search", "verify", "wrap",
 ]  # fmt: skip

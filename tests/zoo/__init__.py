@@ -17,35 +17,6 @@ if TYPE_CHECKING:
     from .shake import scene, shaken
     from .timm_models import TIMM_FAMILIES, TimmModel, build_timm, timm_image
 
-MOST_USED = (
-    "timm:vit_tiny_patch16_224",
-    "timm:deit_tiny_distilled_patch16_224",
-    "timm:vit_small_patch14_reg4_dinov2",
-    "timm:vit_small_patch16_dinov3",
-    "timm:vit_base_patch16_siglip_224",
-    "timm:eva02_tiny_patch14_224",
-    "timm:swin_tiny_patch4_window7_224",
-    "timm:maxvit_pico_rw_256",
-    "timm:pvt_v2_b0",
-    "timm:convnext_atto",
-    "hf:vit",
-    "hf:clip",
-    "hf:llava",
-    "hf:llava_next",
-    "hf:llava_onevision",
-    "hf:qwen2_vl",
-    "hf:qwen2_5_vl",
-    "hf:qwen3_vl",
-    "hf:internvl",
-    "hf:idefics3",
-    "hf:paligemma",
-    "hf:gemma3",
-    "hf:instructblip",
-    "hf:mllama",
-    "hf:florence2",
-)
-"""What every test run builds; everything else is for the sweep."""
-
 _HOME = {
     "asking": ("FILMS", "batch", "film", "inputs", "sample"),
     "hf": ("build",),
@@ -67,7 +38,6 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "FAMILIES",
     "FILMS",
-    "MOST_USED",
     "QUESTION",
     "TIMM_FAMILIES",
     "Family",

@@ -22,12 +22,6 @@ def test_every_image_text_family_is_there_but_three():
     assert set(zoo.families("lvlm")) == set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) - NO_IMAGE_CHAT
 
 
-def test_the_most_used_are_25_members():
-    known = {f"hf:{name}" for name in zoo.families()} | {f"timm:{name}" for name in zoo.TIMM_FAMILIES}
-    assert len(set(zoo.MOST_USED)) == 25
-    assert set(zoo.MOST_USED) <= known
-
-
 def test_shrinking_makes_every_size_small():
     config = tiny_config(LlavaConfig, {"vision_config.image_size": 112}, unchanged)
     assert config.text_config.hidden_size == config.vision_config.hidden_size == WIDTH
