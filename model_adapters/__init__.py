@@ -21,7 +21,8 @@ from model_adapters.verify import Report, verify
 from model_adapters.where import Where
 
 __all__ = [
-    "Ablation", "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry", "GeneratedToken",
-    "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows", "Sample", "Site",
-    "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load", "run", "search", "verify", "wrap",
+    "Ablation", "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry",
+    "GeneratedToken", "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows",
+    "Sample", "Site", "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load",
+    "run", "search", "verify", "wrap",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from model_adapters.catalogue import BUNDLED, bundled_names
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Kind
 from model_adapters.model import Model
+from model_adapters.words import KnownWords
 
 DTYPES = {
     "float32": torch.float32, "fp32": torch.float32, "bfloat16": torch.bfloat16, "bf16": torch.bfloat16,
@@ -186,6 +187,9 @@ def _add_bundled(model: Model, name: str) -> None:
     if (folder / "config.json").is_file():
         classes = checkpoint.read_json(folder / "config.json").get("classes")
         model.labels = tuple(str(one) for one in classes) if classes else model.labels
+    tokenizer = getattr(model.processor, "tokenizer", None)
+    if tokenizer is not None and model.preparation is not None and not isinstance(model.preparation, KnownWords):
+        model.preparation = KnownWords(model.preparation, tokenizer, f"bundled:{name}")
 
 
 def _checked(model: Model) -> Model:

@@ -98,7 +98,7 @@ def example(model: Model) -> Inputs:
     if model.kind == "vit":
         return model.prepare(image=picture)
     if model.kind == "dual":
-        return model.prepare(image=picture, text=["a", "b"])
+        return model.prepare(image=picture, text=["a", "an image"])
     return model.prepare(image=picture, text="Describe the image.")
 
 

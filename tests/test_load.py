@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
@@ -404,3 +405,10 @@ def test_the_catalogue_lists_and_finds():
     assert not any("convnext" in name or "resnet50" in name.split(":")[1][:8] for name in names if name.startswith("timm"))
     assert {entry.family for entry in entries if entry.library == "timm"} == ATTENTION_FAMILIES
     assert {entry.kind for entry in entries} >= {"vit", "dual", "lvlm"}
+
+
+def test_a_bundled_model_names_the_words_it_does_not_know():
+    model = ma.load("bundled:lvlm", verify=False)
+    model.prepare(image=Image.new("RGB", (96, 96)), text="Is there a red ball?")
+    with pytest.raises(ValueError, match=r"knows \d+ words, and 'dinosaur' is not among them.*ball"):
+        model.prepare(image=Image.new("RGB", (96, 96)), text="Is there a dinosaur?")
