@@ -72,12 +72,12 @@ def _paint(canvas: np.ndarray, ids: np.ndarray, index: int, item: SceneObject) -
     inside = INSIDE[item.category](u, v)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     cells = inside.reshape(height, _SUBPIXELS, width, _SUBPIXELS)
-    coverage = cells.sum(axis=(1, 3), dtype=np.float32) * ((1.0 - item.fade) / _SUBPIXELS**2)
+    coverage = (cells.sum(axis=(1, 3), dtype=np.float32) / _SUBPIXELS**2 * (1.0 - item.fade))[..., None]
     middle = _SUBPIXELS // 2
     shade = _shade(item, u[:, middle::_SUBPIXELS], v[middle::_SUBPIXELS])
     colour = np.array(COLOUR_VALUES[item.colour], dtype=np.float32)
-    under = canvas[rows, columns]
-    under += coverage[..., None] * (shade[..., None] * colour - under)
+    # In this form nothing of what lies below is left, not even a rounding error, where the coverage is 1.
+    canvas[rows, columns] = canvas[rows, columns] * (1.0 - coverage) + coverage * (shade[..., None] * colour)
     ids[rows, columns][cells[:, middle, :, middle]] = index
 
 

@@ -28,9 +28,12 @@ def _card(name: str) -> dict:
 
 
 def _agrees(found: object, card: dict, figure: str) -> bool:
-    """Whether a figure on few scenes and the card's can be the same: their intervals meet."""
-    told = card["figures"][figure]
-    return found.low <= told["high"] and told["low"] <= found.high
+    """Whether a figure on few scenes and the card's can be the same: their intervals meet.
+
+    Where all of n cases come out alike the bootstrap sees no spread; three in n may still be otherwise.
+    """
+    told, unseen = card["figures"][figure], 3 / found.images
+    return found.low - unseen <= told["high"] and told["low"] <= found.high + unseen
 
 
 @pytest.mark.parametrize("name", VISION)
