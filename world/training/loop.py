@@ -113,7 +113,7 @@ def train(task: Task, schedule: Schedule, checkpoint: Path | None = None) -> tup
     module, step, before = task.module.to(device()).train(), 0, 0.0
     optimizer = _Optimizers(module, schedule)
     if checkpoint is not None and checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device())
+        state = torch.load(checkpoint, map_location=device(), weights_only=True)
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         step, before = state["step"], state["seconds"]

@@ -28,7 +28,7 @@ LORA = LoraConfig(r=16, lora_alpha=32, bias="none", target_modules=_TUNED)
 
 def trained_backbone(work: Path, seed: int, name: str = "tower") -> dict[str, torch.Tensor]:
     """The weights of the trained vision tower, under timm's names."""
-    state = torch.load(work / f"{name}-{seed}.pt", map_location="cpu")["module"]
+    state = torch.load(work / f"{name}-{seed}.pt", map_location="cpu", weights_only=True)["module"]
     return {key.removeprefix("backbone."): value for key, value in state.items() if key.startswith("backbone.")}
 
 
@@ -47,7 +47,7 @@ def language_task(name: str, work: Path, seed: int, batch: int | None = None) ->
     if name == "lvlm":
         return InstructionTask(new_lvlm(trained_backbone(work, seed)), stream, batch or 8)
     model = new_lvlm()
-    model.load_state_dict(torch.load(work / f"lvlm-{seed}.pt", map_location="cpu")["module"])
+    model.load_state_dict(torch.load(work / f"lvlm-{seed}.pt", map_location="cpu", weights_only=True)["module"])
     return InstructionTask(with_adapter(model), SceneStream(stream.seed + 2, UNBIASED), batch or 8)
 
 

@@ -30,7 +30,7 @@ STARTS_FROM = {"vit": "tower", "vit-registers": "vit", "vit-sinks": "vit"}
 
 
 def _started(name: str, work: Path, seed: int) -> dict[str, torch.Tensor]:
-    return torch.load(work / f"{STARTS_FROM[name]}-{seed}.pt", map_location="cpu")["module"]
+    return torch.load(work / f"{STARTS_FROM[name]}-{seed}.pt", map_location="cpu", weights_only=True)["module"]
 
 
 def vision_task(name: str, work: Path, seed: int, batch: int = 24) -> SeeingTask:

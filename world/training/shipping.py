@@ -74,7 +74,7 @@ def _ship_adapter(model: PeftModel, folder: Path) -> None:
 
 def ship(name: str, work: Path, seed: int = 0, models: Path = MODELS) -> Path:
     """Write the folder of one model; whatever was there is replaced."""
-    state = torch.load(work / f"{name}-{seed}.pt", map_location="cpu")
+    state = torch.load(work / f"{name}-{seed}.pt", map_location="cpu", weights_only=True)
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
