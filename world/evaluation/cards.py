@@ -16,7 +16,7 @@ from world.evaluation.descriptions import DATA, NOTES, TITLES, TRIED
 from world.evaluation.figures import Figure
 from world.evaluation.matching import retrieval_figures
 from world.evaluation.sinks import lvlm_sinks, vit_sinks
-from world.evaluation.speaking import answer_figures, captions, chair_figures, pope_figures
+from world.evaluation.speaking import answer_figures, captions, chair_changes, chair_figures, pope_figures
 
 log = logging.getLogger(__name__)
 _LOOKED_AT, _SILENCED_ON = 64, 200  # scenes for the reports on sinks and on heads
@@ -58,9 +58,22 @@ def measure_speaker(name: str, images: int, folder: Path = MODELS) -> dict[str, 
     return {"figures": figures, "sinks": lvlm_sinks(model, TEST_UNBIASED.take(_LOOKED_AT // 4)).as_record()}
 
 
+def measure_tuned(name: str, images: int, folder: Path = MODELS) -> dict[str, object]:
+    """As any speaker; and what the tuning changed on the same unbiased scenes."""
+    found = measure_speaker(name, images, folder)
+    return found | {"figures": found["figures"] | tuning_changes(name, images, folder)}
+
+
+def tuning_changes(name: str, images: int, folder: Path = MODELS) -> dict[str, dict[str, float]]:
+    """CHAIR and recall after the tuning less those before it, on the same unbiased scenes."""
+    scenes = TEST_UNBIASED.take(images)
+    before, after = (captions(open_lvlm(each, folder), scenes) for each in ("lvlm", name))
+    return _records(chair_changes(before, after, scenes), "_unbiased")
+
+
 MEASURES: dict[str, Callable[..., dict[str, object]]] = {
     "vit": measure_classifier, "vit-registers": measure_classifier, "vit-sinks": measure_classifier,
-    "swin": measure_classifier, "clip": measure_matcher, "lvlm": measure_speaker, "lvlm-tuned": measure_speaker,
+    "swin": measure_classifier, "clip": measure_matcher, "lvlm": measure_speaker, "lvlm-tuned": measure_tuned,
 }  # fmt: skip
 
 

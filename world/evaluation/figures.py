@@ -40,3 +40,20 @@ def ratio(parts: Sequence[float], wholes: Sequence[float] | None = None, rounds:
     values = (drawn @ part) / np.maximum(drawn @ whole, 1e-12)
     low, high = np.quantile(values, [0.025, 0.975])
     return Figure(float(part.sum() / max(whole.sum(), 1e-12)), float(low), float(high), len(part))
+
+
+def change_of_ratio(
+    before: tuple[Sequence[float], Sequence[float]], after: tuple[Sequence[float], Sequence[float]], rounds: int = 1000
+) -> Figure:
+    """How much a ratio of sums has changed on the same images, which are resampled together.
+
+    >>> change_of_ratio(([1, 1], [1, 1]), ([0, 1], [1, 1])).value
+    -0.5
+    """
+    parts = [np.asarray(values, dtype=float) for values in (*before, *after)]
+    drawn = resamples(len(parts[0]), rounds)
+    sums = [drawn @ values for values in parts]
+    values = sums[2] / np.maximum(sums[3], 1e-12) - sums[0] / np.maximum(sums[1], 1e-12)
+    low, high = np.quantile(values, [0.025, 0.975])
+    whole = parts[2].sum() / max(parts[3].sum(), 1e-12) - parts[0].sum() / max(parts[1].sum(), 1e-12)
+    return Figure(float(whole), float(low), float(high), len(parts[0]))

@@ -5,7 +5,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from world.captions import caption
-from world.evaluation.figures import Figure, ratio
+from world.evaluation.figures import Figure, change_of_ratio, ratio
 from world.hallucination import POPE_KINDS, mentioned, pope_questions
 from world.questions import Question, ask
 from world.rendering import render
@@ -116,6 +116,22 @@ def chair_figures(said: list[str], scenes: list[Scene]) -> dict[str, Figure]:
         "recall": ratio(known, [len(scene.categories) for scene in scenes]),
         "mentions": ratio([len(names) for names in named]),
         "exact_captions": ratio(exact),
+    }
+
+
+def chair_changes(before: list[str], after: list[str], scenes: list[Scene]) -> dict[str, Figure]:
+    """What two models' captions of the same scenes differ by, in CHAIR of mentions and in recall."""
+    counts = []
+    for said in (before, after):
+        named = [set(mentioned(text)) for text in said]
+        invented = [len(names - scene.categories) for names, scene in zip(named, scenes, strict=True)]
+        known = [len(names & scene.categories) for names, scene in zip(named, scenes, strict=True)]
+        counts.append((invented, [len(names) for names in named], known))
+    there = [len(scene.categories) for scene in scenes]
+    (invented, mentions, known), (invented_after, mentions_after, known_after) = counts
+    return {
+        "chair_i_change": change_of_ratio((invented, mentions), (invented_after, mentions_after)),
+        "recall_change": change_of_ratio((known, there), (known_after, there)),
     }
 
 
