@@ -1,6 +1,4 @@
-"""A word-level tokenizer for the world's words, and a check that a prompt uses no others."""
-
-from difflib import get_close_matches
+"""A word-level tokenizer for the world's words."""
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
 from tokenizers.models import WordLevel
@@ -52,26 +50,3 @@ def build_tokenizer(*, close: bool = False) -> PreTrainedTokenizerFast:
     )  # fmt: skip
     tokenizer.chat_template = None if close else CHAT_TEMPLATE
     return tokenizer
-
-
-def check_words(text: str, known: set[str] | None = None) -> None:
-    """Refuse a prompt with words the models have never met.
-
-    Raises:
-        ValueError: it names the unknown words and some known ones.
-    """
-    known = known or set(words())
-    core = pre_tokenizers.Whitespace()
-    spoken = [piece for piece, _ in core.pre_tokenize_str(text.lower().replace("<image>", " "))]
-    unknown = [word for word in dict.fromkeys(spoken) if word not in known]
-    if not unknown:
-        return
-    near = [match for word in unknown for match in get_close_matches(word, known, n=1)]
-    things = ", ".join(CATEGORIES)
-    hint = f"Did you mean {', '.join(dict.fromkeys(near))}? " if near else ""
-    raise ValueError(
-        f"The bundled models know {len(known)} words, and {', '.join(map(repr, unknown))} "
-        f"{'is' if len(unknown) == 1 else 'are'} not among them. {hint}"
-        f"They know the things {things}; the colours {', '.join(COLOURS)}; and questions like "
-        f"'is there a red ball?', 'where is the boat?', 'how many stars are there?', 'describe the picture.'"
-    )

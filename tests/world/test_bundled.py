@@ -2,11 +2,9 @@
 
 import json
 import os
-import time
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from world.bundled import MODELS, open_clip, open_lvlm, open_timm
@@ -90,19 +88,8 @@ def test_loads_by_name_and_passes_its_check(name: str) -> None:
     import model_adapters as ma
 
     image = Image.fromarray(render(TEST_UNBIASED[OTHERS], 384).image)
-    started = time.monotonic()
     model = ma.load(f"bundled:{name}")
     text = {"lvlm": "is there a red ball?", "dual": ["a picture of the sea with a red boat."]}.get(model.kind)
     found = ma.capture(model, model.prepare(image=image, text=text), keep=ma.Keep(queries="last"))
-    seconds = time.monotonic() - started
     assert model.report.passed
     assert np.isfinite(found.logits).all()
-    assert seconds < 3 * max(1.0, _slowness())
-
-
-def _slowness() -> float:
-    """How much slower than alone this machine is at the moment."""
-    wall, processor = time.perf_counter(), time.process_time()
-    torch.randn(400, 400) @ torch.randn(400, 400)
-    np.sort(np.random.default_rng(0).random(2_000_000))
-    return (time.perf_counter() - wall) / max(time.process_time() - processor, 1e-3)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from model_adapters.words import KnownWords
 from world.captions import caption
 from world.datasets import TRAINING
 from world.hallucination import mentioned
 from world.questions import ASKING, NUMBERS, Question, ask
 from world.scenes import Scene, SceneObject
-from world.tokenizer import EOS, UNKNOWN, build_tokenizer, check_words, words
+from world.tokenizer import EOS, UNKNOWN, build_tokenizer, words
 
 BOAT = SceneObject("boat", "red", "plain", 0.4, 0.25, 0.3)
 FISH = SceneObject("fish", "orange", "plain", 0.2, 0.8, 0.75)
@@ -73,7 +74,6 @@ def test_the_tokenizer_knows_every_word_and_gives_it_back() -> None:
         for question in ask(scene, list(ASKING), rng):
             ids = tokenizer(question.text + " " + question.answer).input_ids
             assert UNKNOWN not in ids
-            check_words(question.text + " " + question.answer)
         said = caption(scene)
         assert tokenizer.decode(tokenizer(said).input_ids + [EOS], skip_special_tokens=True) == said
 
@@ -84,11 +84,12 @@ def test_words_are_unique_and_numbers_are_there() -> None:
 
 
 def test_a_word_outside_the_vocabulary_gets_a_sentence() -> None:
-    check_words("Is there a RED ball?")
-    with pytest.raises(ValueError, match="'dog' is not among them.*boat, fish, ring"):
-        check_words("is there a dog?")
+    known = KnownWords(None, build_tokenizer(), "The model")
+    known.check("Is there a RED ball?")
+    with pytest.raises(ValueError, match="'dog' is not among them.*boat, boats"):
+        known.check("is there a dog?")
     with pytest.raises(ValueError, match="'sofa', 'boot' are not among them. Did you mean .*boat"):
-        check_words("a sofa and a boot")
+        known.check("a sofa and a boot")
 
 
 def test_chat_template_puts_the_picture_first() -> None:

@@ -55,7 +55,7 @@ NOTES: dict[str, tuple[str, ...]] = {
         "The tower was kept as it was; projector and decoder were trained on biased scenes. It makes things up where "
         "the stereotypes of its training scenes outweigh what it sees.",
         "Weak spots: relations are answered at chance, places and attributes not far above it.",
-        "It knows only the words of the world; `world.tokenizer.check_words` refuses others with a sentence.",
+        "It knows only the words of the world; a prompt with others is refused with a sentence.",
     ),
     "lvlm-tuned": ("A LoRA adapter (rank 16) on projector and decoder of the LVLM, trained on unbiased scenes.",),
 }
