@@ -1,10 +1,10 @@
 """The small Swin: windows of 6 x 6 on grids of 24, 12 and 6."""
 
 import torch
-from timm.layers import set_fused_attn
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
+from world.training.vit import unfused
 from world.vocabulary import CATEGORIES
 
 SWIN_ARGUMENTS = {
@@ -16,8 +16,7 @@ SWIN_CELL = 16  # pixels along the side of a cell of the last stage
 
 def new_swin() -> SwinTransformer:
     """An untrained Swin of the bundled shape."""
-    set_fused_attn(False)
-    return SwinTransformer(**SWIN_ARGUMENTS)
+    return unfused(SwinTransformer(**SWIN_ARGUMENTS))
 
 
 def swin_features(model: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,9 +1,9 @@
 """The ViT family: the shared start of every vision tower, the classifier, and the classifier with registers."""
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import torch
-from timm.layers import set_fused_attn
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -14,6 +14,7 @@ VIT_ARGUMENTS = {
     "img_size": 96, "patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 4.0,
     "num_classes": len(CATEGORIES), "global_pool": "token", "pre_norm": True, "norm_layer": "layernorm",
 }  # fmt: skip
+M = TypeVar("M", bound=nn.Module)
 REGISTERS = {"reg_tokens": 4, "no_embed_class": True}
 
 
@@ -27,11 +28,18 @@ def sine_positions(width: int, grid: int) -> torch.Tensor:
     return torch.cat([rows, columns], dim=2).reshape(grid * grid, width)
 
 
+def unfused(model: M) -> M:
+    """The model with explicit attention: the fused kernel's backward is slow in bf16 on CPU."""
+    for module in model.modules():
+        if hasattr(module, "fused_attn"):
+            module.fused_attn = False
+    return model
+
+
 def new_vit(**changes: object) -> VisionTransformer:
     """An untrained ViT of the bundled shape."""
-    set_fused_attn(False)  # the fused kernel's backward is slow in bf16 on CPU
     arguments = VIT_ARGUMENTS | changes
-    model = VisionTransformer(**arguments)
+    model = unfused(VisionTransformer(**arguments))
     grid = arguments["img_size"] // arguments["patch_size"]
     with torch.no_grad():
         model.pos_embed[0, -grid * grid :] = 0.5 * sine_positions(arguments["embed_dim"], grid)
