@@ -111,10 +111,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="+", choices=list(MEASURES))
     parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--models", type=Path, default=MODELS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in options.names:
-        card = json.loads(write_card(name, options.images).read_text())
+        card = json.loads(write_card(name, options.images, options.models).read_text())
         for figure, found in card["figures"].items():
             log.info("%s %s %.3f (%.3f to %.3f)", name, figure, found["value"], found["low"], found["high"])
 
