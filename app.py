@@ -1,14 +1,7 @@
-"""The door: page settings, navigation, and the chosen page."""
+"""The door: the server with the app's frame, its routes for arrays, and what is loaded while it starts."""
 
 import streamlit as st
 
-st.set_page_config(page_title="Headlight", page_icon="assets/icon.png", layout="wide")
+from ui import faults, session
 
-page = st.navigation(
-    {
-        "About": [
-            st.Page("pages/about/models.py", title="Models", icon=":material/deployed_code:", default=True),
-        ]
-    }
-)
-page.run()
+app = st.App("ui/frame.py", lifespan=session.lifespan, on_script_error=faults.on_script_error)

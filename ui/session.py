@@ -1,100 +1,200 @@
-"""Models and results for the pages: made in the background, kept for all sessions, and their errors as sentences."""
+"""Models and results for the pages: made in the background, shared by all visits, shown when they are there.
+
+`get` and `part` are the only doors: they paint what is known at once (the estimate, the progress, the place in the queue, a
+cancel), and the page goes on when the result is there. Errors become one sentence.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
+import threading
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-if TYPE_CHECKING:
-    from PIL import Image
+from ui.jobs import Cancelled, Job, Jobs, Lane, Progress
+from ui.pictures import Picture
 
+if TYPE_CHECKING:
     from model_adapters import Model
 
-_BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "models" / "vit" / "config.json"
-_POLL = 0.5
+START = "bundled:vit"
+_POLL = 0.4
 """Seconds between two looks at a running job."""
+PATIENCE = 0.35
+"""How long a run of a page waits for a result before it paints that it is waiting."""
+_painted = threading.Event()
 
 
-def start_model() -> tuple[str, str]:
-    """Name and weights of the model that needs no download: the bundled one, else a tiny random one."""
-    return ("bundled:vit", "pretrained") if _BUNDLED.is_file() else ("timm:test_vit", "random")
+@lru_cache(maxsize=1)
+def jobs() -> Jobs:
+    """All jobs of this server."""
+    return Jobs(guard=_interruptible)
+
+
+def _interruptible(function: Callable[[], Any], check: Callable[[], None]) -> Any:
+    from model_adapters.interruption import interruptible
+
+    with interruptible(check):
+        return function()
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
+    """While the server lives: the libraries and the first model are loaded once the frame has been painted."""
+    threading.Thread(target=_warm_up, name="headlight-warm-up", daemon=True).start()
+    yield {}
+
+
+def painted() -> None:
+    """Told by the frame when it has been drawn for the first time."""
+    _painted.set()
+
+
+def _warm_up() -> None:
+    # Importing torch and timm takes seconds; done earlier, it would delay the first paint by as much.
+    _painted.wait(timeout=4)
+    _start_model(START, "pretrained").future.exception()
+    import gc
+
+    gc.collect()
+    gc.freeze()
+
+
+def _start_model(name: str, weights: str) -> Job:
+    def load(progress: Progress) -> Model:
+        import model_adapters as ma
+
+        progress.check()
+        return ma.load(name, weights=weights)
+
+    return jobs().start(("model", name, weights), load, label=f"Loading {name} and checking it")
+
+
+def loaded(name: str, weights: str) -> Model | None:
+    """The model if it is there already; its loading is begun otherwise."""
+    future = _start_model(name, weights).future
+    return future.result() if future.done() and future.exception() is None else None
 
 
 def model(name: str, weights: str) -> Model:
-    """A loaded and checked model. While it loads, the page shows so and goes no further."""
-    return _result(_loading(name, weights), f"Loading {name} and checking it", _loading.clear)
+    """The loaded and checked model; while it loads the page shows so and goes no further."""
+    job = _start_model(name, weights)
+    return _stopping(_outcome(job))
 
 
-def inspection(name: str, weights: str) -> Image.Image:
-    """Where the tokens of the model's first attention site lie on a picture."""
-    return _result(_inspecting(name, weights), "Finding out where its tokens lie on the image", _inspecting.clear)
+def inspection(name: str, weights: str, picture: Picture) -> Any | None:
+    """Where the tokens of the model's first attention site lie on the picture; None while that is found out."""
+    found = model(name, weights)
+
+    def draw(progress: Progress) -> Any:
+        from model_adapters.geometry import layouts
+        from model_adapters.geometry.inspect import inspection as drawn
+
+        layout = next(iter(layouts(found, found.prepare(picture.image)).values()))
+        return drawn(layout, [picture.image])
+
+    return part(("inspection", name, weights, picture.key), draw, label="Finding out where its tokens lie on the picture")
 
 
-@st.cache_resource(show_spinner=False)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="headlight")
+def subject(name: str, weights: str, picture: Picture) -> Any:
+    """One model looking at one picture, for `analysis.explain`."""
+    found = model(name, weights)
+
+    def make(progress: Progress) -> Any:
+        import model_adapters as ma
+
+        return ma.subject(found, picture.array)
+
+    return get(("subject", name, weights, picture.key), make, label="Preparing the picture")
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _loading(name: str, weights: str) -> Future[Model]:
-    return _pool().submit(_load, name, weights)
+def get(key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick") -> Any:
+    """The result of a job; the page stops here until it is there.
+
+    Args:
+        key: names the result; it begins with the kind of work and holds everything the result depends on.
+        function: what makes it. It gets a `Progress` to report to, and returns something that is not None.
+        label: what is being done, for people.
+        estimate: what it will take, in words.
+        lane: "long" for what takes more than a few seconds: it never stands in the way of quick ones.
+    """
+    return _stopping(part(key, function, label=label, estimate=estimate, lane=lane))
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _inspecting(name: str, weights: str) -> Future[Image.Image]:
-    return _pool().submit(_inspect, _loading(name, weights))
+def part(
+    key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick"
+) -> Any | None:
+    """As `get`, but the rest of the page is drawn while it is made: None until then."""
+    return _outcome(jobs().start(key, function, label=label, estimate=estimate, lane=lane))
 
 
-def _load(name: str, weights: str) -> Model:
-    import model_adapters as ma  # takes seconds: here, so that the page is painted before
-
-    return ma.load(name, weights=weights)
-
-
-def _inspect(loading: Future[Model]) -> Image.Image:
-    from model_adapters.geometry import layouts
-    from model_adapters.geometry.inspect import inspection as drawn
-
-    found = loading.result()
-    picture = _scene()
-    layout = next(iter(layouts(found, found.prepare(picture)).values()))
-    return drawn(layout, [picture])
-
-
-def _scene(number: int = 3, size: int = 768) -> Image.Image:
-    """A drawn scene of the small world."""
-    import numpy as np
-    from PIL import Image
-
-    from world.rendering import render
-    from world.scenes import sample_scene
-
-    return Image.fromarray(render(sample_scene(np.random.default_rng(number)), size).image)
+def asked(
+    key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str, button: str, lane: Lane = "long"
+) -> Any | None:
+    """As `part`, but begun by a button that stands beside the estimate; a result that is there is shown at once."""
+    job = jobs().find(key)
+    if job is None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            pressed = st.button(button, key=f"start-{hash(key)}", icon=":material/play_arrow:")
+            st.caption(estimate)
+        if not pressed:
+            return None
+        job = jobs().start(key, function, label=label, estimate=estimate, lane=lane)
+    return _outcome(job)
 
 
-def _result(job: Future[Any], label: str, forget: Callable[[], None]) -> Any:
-    if not job.done():
-        with st.status(f"{label} …", expanded=False):
-            st.write("This happens once; afterwards it is kept.")
-        _wait(job)
+def _stopping(value: Any | None) -> Any:
+    if value is None:
         st.stop()
-    error = job.exception()
-    if error is None:
-        return job.result()
-    from model_adapters import AdapterError
+    return value
 
-    if not isinstance(error, (AdapterError, ValueError)):
-        raise error
-    st.error(str(error), icon=":material/error:")
-    st.button("Try again", on_click=forget)
-    st.stop()
+
+def _outcome(job: Job) -> Any | None:
+    try:
+        error = job.future.exception(timeout=PATIENCE)
+    except TimeoutError:
+        _wait(job)
+        return None
+    if error is None:
+        return job.future.result()
+    _show_error(job, error)
+    return None
+
+
+def _show_error(job: Job, error: BaseException) -> None:
+    from ui.faults import show
+
+    if isinstance(error, Cancelled):
+        st.info(f"{job.label}: cancelled.", icon=":material/cancel:")
+    else:
+        show(error)
+    st.button("Try again", key=f"again-{hash(job.key)}", on_click=jobs().forget, args=(job.key,))
 
 
 @st.fragment(run_every=_POLL)
-def _wait(job: Future[Any]) -> None:
-    if job.done():
+def _wait(job: Job) -> None:
+    """What is going on, where the result will be."""
+    if job.future.done():
         st.rerun()
+    with st.container(border=True):
+        place = jobs().place(job)
+        left = job.progress.remaining()
+        if job.waiting and place:
+            line = f"{job.label}: waiting behind {place} other{'s' if place > 1 else ''}"
+        else:
+            line = f"{job.label}{': ' + job.progress.note if job.progress.note else ''}"
+        text = f"{line} …" + (f" about {_span(left)} left" if left is not None else "")
+        st.progress(job.progress.done, text=text)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if job.key[0] != "model" and st.button("Cancel", key=f"cancel-{hash(job.key)}", icon=":material/stop:"):
+                jobs().cancel(job.key)
+                st.rerun()
+            if job.estimate:
+                st.caption(job.estimate)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,16 +1,11 @@
-"""The start page: a small model that needs no download, what it is, and what its check found."""
+"""About / Models: what the chosen model is, what its check found, and where its tokens lie."""
 
 import streamlit as st
 
-from ui import cards, session
+from ui import cards, page, pickers, session
 
-st.title("Headlight", anchor=False)
-st.write(
-    "What every attention head of a vision transformer or a vision-language model does, what happens when you change it, "
-    "and how far the picture can be believed. The model runs as it is, and every model is checked when it is loaded."
-)
-
-name, weights = session.start_model()
+page.header("Models", "What is this model, and can what is shown of it be believed?", about=("model", "picture"))
+name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 left, right = st.columns(2, gap="medium")
 with left:
     model = session.model(name, weights)
@@ -19,4 +14,6 @@ with left:
 with right, st.container(border=True):
     st.subheader("Where its tokens lie", anchor=False)
     st.caption("Measured by following pixels through the model. Each box belongs to the token of that number.")
-    st.image(session.inspection(name, weights), width="stretch")
+    drawn = session.inspection(name, weights, picture)
+    if drawn is not None:
+        st.image(drawn, width="stretch")

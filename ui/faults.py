@@ -1,0 +1,38 @@
+"""What went wrong, as a sentence; the details only where somebody develops."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+
+import streamlit as st
+
+log = logging.getLogger(__name__)
+
+
+def show(error: BaseException) -> None:
+    """A sentence on what happened and what to do; nothing that was chosen is lost."""
+    if _is_clear(error):
+        st.error(str(error), icon=":material/error:")
+    else:
+        log.error("unexpected", exc_info=error)
+        st.error(
+            f"Something went wrong here ({type(error).__name__}). Nothing you chose is lost: try again, or choose another "
+            "model or picture. The server's log has the details.",
+            icon=":material/error:",
+        )
+    if os.environ.get("HEADLIGHT_DEVELOPER"):
+        with st.expander("Details"):
+            st.code("".join(traceback.format_exception(error)), language=None)
+
+
+def on_script_error(error: Exception) -> bool:
+    """For errors that no page expected."""
+    show(error)
+    return True
+
+
+def _is_clear(error: BaseException) -> bool:
+    """Errors of ours are written for people: those of models, and of values that make no sense."""
+    return isinstance(error, ValueError) or type(error).__name__ == "AdapterError"
