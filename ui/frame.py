@@ -9,22 +9,31 @@ from ui import pickers, session, state
 _ROOT = Path(__file__).resolve().parents[1]
 
 
-def _page(path: str, title: str, icon: str, *, default: bool = False) -> st.Page:
-    return st.Page(
-        _ROOT / "pages" / f"{path}.py", title=title, icon=f":material/{icon}:", default=default, url_path=path.replace("/", "-")
-    )
+def _page(path: str, title: str, icon: str) -> st.Page:
+    return st.Page(_ROOT / "pages" / f"{path}.py", title=title, icon=f":material/{icon}:", url_path=path.replace("/", "-"))
 
 
 st.set_page_config(page_title="Headlight", page_icon=str(_ROOT / "assets" / "icon.png"), layout="wide")
 # Streamlit leaves six lines of nothing above a page.
 st.html("<style>[data-testid=stMainBlockContainer]{padding:2.2rem 2.5rem 3rem}</style>")
-page = st.navigation(
-    {
-        "About": [
-            _page("about/models", "Models", "deployed_code", default=True),
-        ],
-    }
-)
+SECTIONS = {
+    "Look": [("look/attention", "Attention", "visibility"), ("look/embedding", "Embedding", "scatter_plot")],
+    "Heads": [
+        ("heads/importance", "Importance", "trending_down"),
+        ("heads/strength", "Strength", "radar"),
+        ("heads/patterns", "Patterns", "grid_view"),
+        ("heads/passport", "Passport", "badge"),
+    ],
+    "Tokens": [("tokens/sinks", "Sinks", "water_drop")],
+    "Change": [("change/prune", "Prune", "content_cut")],
+    "Trust": [("trust/benchmark", "Trust", "balance")],
+    "About": [("about/methods", "Methods", "menu_book"), ("about/models", "Models", "deployed_code")],
+}
+pages = {
+    section: [_page(*each) for each in listed if (_ROOT / "pages" / f"{each[0]}.py").is_file()]
+    for section, listed in SECTIONS.items()
+}
+page = st.navigation({section: listed for section, listed in pages.items() if listed}, expanded=True)
 if (wanted := st.session_state.pop("wanted_image", None)) is not None:
     st.session_state["image"] = wanted
 state.chosen()

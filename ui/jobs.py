@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -63,7 +63,7 @@ class Progress:
 class Job:
     """One piece of work, waiting, running or done."""
 
-    key: Hashable
+    key: tuple
     """A tuple that begins with the kind of work."""
     label: str
     estimate: str
@@ -97,14 +97,14 @@ class Jobs:
         """
         sizes = WORKERS if workers is None else workers
         self._pools = {lane: ThreadPoolExecutor(n, thread_name_prefix=f"headlight-{lane}") for lane, n in sizes.items()}
-        self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
+        self._jobs: OrderedDict[tuple, Job] = OrderedDict()
         self._lock = threading.RLock()
         self._kept = KEPT if kept is None else kept
         self._count = 0
         self._guard = guard
 
     def start(
-        self, key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick"
+        self, key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick"
     ) -> Job:
         """The job of this key: the one that is there, or a new one at the end of its queue."""
         with self._lock:
@@ -118,7 +118,7 @@ class Jobs:
             self._forget_oldest(_kind(key))
             return job
 
-    def find(self, key: Hashable) -> Job | None:
+    def find(self, key: tuple) -> Job | None:
         """The job of this key, if there is one."""
         with self._lock:
             return self._jobs.get(key)
@@ -128,14 +128,14 @@ class Jobs:
         with self._lock:
             return sum(other.waiting and other.lane == job.lane and other.number < job.number for other in self._jobs.values())
 
-    def cancel(self, key: Hashable) -> None:
+    def cancel(self, key: tuple) -> None:
         """Stop the job, whether it waits or runs, and forget it."""
         with self._lock:
             job = self._jobs.pop(key, None)
         if job is not None:
             job.progress.cancel()
 
-    def forget(self, key: Hashable) -> None:
+    def forget(self, key: tuple) -> None:
         """Forget a finished job, so that it can be tried again."""
         self.cancel(key)
 
@@ -165,5 +165,5 @@ class Jobs:
             del self._jobs[key]
 
 
-def _kind(key: Hashable) -> str:
-    return str(key[0]) if isinstance(key, tuple) and key else ""
+def _kind(key: tuple) -> str:
+    return str(key[0])

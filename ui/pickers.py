@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MODELS = Path(__file__).resolve().parents[1] / "assets" / "models"
 _SEEING = ("vit", "vit-registers", "vit-sinks", "swin", "clip", "lvlm", "lvlm-tuned")
 AUTO = "auto"
+START_PICTURE = "scene:3"
 
 
 def model_name() -> str:
@@ -31,12 +32,12 @@ def weights() -> str:
 
 
 def picture() -> Picture:
-    """The chosen picture; one that cannot be shown stops the page with the reason."""
+    """The chosen picture; instead of one that cannot be shown, the reason and the first one."""
     try:
-        return pictures.picture(st.session_state.get("image") or "scene:3", _uploads())
+        return pictures.picture(st.session_state.get("image") or START_PICTURE, _uploads())
     except ValueError as error:
         st.error(str(error), icon=":material/image_not_supported:")
-        st.stop()
+        return pictures.picture(START_PICTURE)
 
 
 def target_name() -> str:
@@ -125,9 +126,9 @@ def _uploads() -> dict[str, Picture]:
 
 def _pick_picture() -> None:
     given = st.query_params.get("image", "")
-    options = list(dict.fromkeys([*_uploads(), "scene:3", *pictures.offered(), *([given] if given else [])]))
+    options = list(dict.fromkeys([*_uploads(), START_PICTURE, *pictures.offered(), *([given] if given else [])]))
     st.selectbox(
-        "Picture", options, key="image", bind="query-params", index=options.index("scene:3"), accept_new_options=True,
+        "Picture", options, key="image", bind="query-params", index=options.index(START_PICTURE), accept_new_options=True,
         format_func=pictures.title, help="Type scene:417 for any other scene; there is one for every number.",
     )  # fmt: skip
     shown = picture()

@@ -7,7 +7,7 @@ cancel), and the page goes on when the result is there. Errors become one senten
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ def subject(name: str, weights: str, picture: Picture) -> Any:
     return get(("subject", name, weights, picture.key), make, label="Preparing the picture")
 
 
-def get(key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick") -> Any:
+def get(key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick") -> Any:
     """The result of a job; the page stops here until it is there.
 
     Args:
@@ -124,15 +124,13 @@ def get(key: Hashable, function: Callable[[Progress], Any], *, label: str, estim
     return _stopping(part(key, function, label=label, estimate=estimate, lane=lane))
 
 
-def part(
-    key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick"
-) -> Any | None:
+def part(key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick") -> Any | None:
     """As `get`, but the rest of the page is drawn while it is made: None until then."""
     return _outcome(jobs().start(key, function, label=label, estimate=estimate, lane=lane))
 
 
 def asked(
-    key: Hashable, function: Callable[[Progress], Any], *, label: str, estimate: str, button: str, lane: Lane = "long"
+    key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str, button: str, lane: Lane = "long"
 ) -> Any | None:
     """As `part`, but begun by a button that stands beside the estimate; a result that is there is shown at once."""
     job = jobs().find(key)

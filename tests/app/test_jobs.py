@@ -28,17 +28,17 @@ def blocked(release: threading.Event):
 
 def test_two_who_ask_the_same_share_one_job_and_its_result(jobs):
     runs = []
-    first = jobs.start("a", lambda progress: runs.append(1) or 7, label="a")
+    first = jobs.start(("a",), lambda progress: runs.append(1) or 7, label="a")
     assert first.future.result(5) == 7
-    assert jobs.start("a", lambda progress: 8, label="a").future.result(5) == 7
+    assert jobs.start(("a",), lambda progress: 8, label="a").future.result(5) == 7
     assert runs == [1]
 
 
 def test_the_queue_tells_places_and_a_long_job_does_not_block_a_quick_one(jobs):
     release = threading.Event()
-    running = jobs.start("one", blocked(release), label="one", lane="long")
-    second, third = (jobs.start(key, blocked(release), label=key, lane="long") for key in ("two", "three"))
-    quick = jobs.start("quick", lambda progress: 1, label="quick")
+    running = jobs.start(("one",), blocked(release), label="one", lane="long")
+    second, third = (jobs.start((key,), blocked(release), label=key, lane="long") for key in ("two", "three"))
+    quick = jobs.start(("quick",), lambda progress: 1, label="quick")
     assert quick.future.result(5) == 1
     while running.waiting:
         time.sleep(0.01)
@@ -50,27 +50,27 @@ def test_the_queue_tells_places_and_a_long_job_does_not_block_a_quick_one(jobs):
 
 def test_cancelling_stops_a_running_job_and_a_waiting_one(jobs):
     release = threading.Event()
-    running = jobs.start("one", blocked(release), label="one", lane="long")
-    waiting = jobs.start("two", blocked(release), label="two", lane="long")
-    jobs.cancel("two")
-    jobs.cancel("one")
+    running = jobs.start(("one",), blocked(release), label="one", lane="long")
+    waiting = jobs.start(("two",), blocked(release), label="two", lane="long")
+    jobs.cancel(("two",))
+    jobs.cancel(("one",))
     for job in (running, waiting):
         with pytest.raises(Cancelled):
             job.future.result(1)
-    assert jobs.find("one") is None
+    assert jobs.find(("one",)) is None
     release.set()
-    assert jobs.start("one", blocked(release), label="again", lane="long").future.result(5) == "done"
+    assert jobs.start(("one",), blocked(release), label="again", lane="long").future.result(5) == "done"
 
 
 def test_an_error_is_kept_until_it_is_forgotten(jobs):
     def fails(progress):
         raise ValueError("no such thing")
 
-    job = jobs.start("a", fails, label="a")
+    job = jobs.start(("a",), fails, label="a")
     with pytest.raises(ValueError, match="no such thing"):
         job.future.result(5)
-    jobs.forget("a")
-    assert jobs.start("a", lambda progress: 3, label="a").future.result(5) == 3
+    jobs.forget(("a",))
+    assert jobs.start(("a",), lambda progress: 3, label="a").future.result(5) == 3
 
 
 def test_only_so_many_results_are_kept_and_never_a_running_one_is_lost(jobs):
@@ -85,7 +85,7 @@ def test_only_so_many_results_are_kept_and_never_a_running_one_is_lost(jobs):
 
 def test_the_remaining_time_follows_from_what_is_done(jobs):
     release = threading.Event()
-    job = jobs.start("a", blocked(release), label="a")
+    job = jobs.start(("a",), blocked(release), label="a")
     while job.progress.done < 0.5:
         time.sleep(0.01)
     assert job.progress.remaining() == pytest.approx(time.monotonic() - job.progress.started, rel=0.5, abs=0.05)
@@ -107,9 +107,9 @@ def test_a_single_long_step_is_interrupted_between_two_operations():
             x = x + 1
             begun.set()
 
-    job = jobs.start("a", endless, label="a", lane="long")
+    job = jobs.start(("a",), endless, label="a", lane="long")
     assert begun.wait(5)
-    jobs.cancel("a")
+    jobs.cancel(("a",))
     with pytest.raises(Cancelled):
         job.future.result(1)
 
