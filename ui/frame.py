@@ -37,7 +37,10 @@ page = st.navigation({section: listed for section, listed in pages.items() if li
 if (wanted := st.session_state.pop("wanted_image", None)) is not None:
     st.session_state["image"] = wanted
 state.chosen()
-pickers.sidebar()
+known = pickers.sidebar()
 state.write_link()
 page.run()
 session.painted()
+if not known and session.loaded(pickers.model_name(), pickers.weights()) is not None:
+    # The model came while the page was drawn: the pickers have to name its classes.
+    st.rerun()

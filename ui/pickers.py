@@ -58,12 +58,12 @@ def target_index(model: Model, scores: object) -> int:
     return int(np.argmax(np.asarray(scores)))
 
 
-def sidebar() -> None:
-    """Draw the pickers."""
+def sidebar() -> bool:
+    """Draw the pickers; whether the model was there to be asked for its classes."""
     with st.sidebar:
         _pick_model()
         _pick_picture()
-        _pick_class()
+        return _pick_class()
 
 
 def _pick_model() -> None:
@@ -161,7 +161,7 @@ def _take(files: list) -> None:
         st.rerun()
 
 
-def _pick_class() -> None:
+def _pick_class() -> bool:
     found = session.loaded(model_name(), weights())
     labels = list(found.labels or ()) if found is not None else []
     given = st.query_params.get("class", "")
@@ -171,3 +171,4 @@ def _pick_class() -> None:
         format_func=lambda name: "the model's first" if name == AUTO else name,
         help="What maps and importances are about. A number works where classes have no names.",
     )  # fmt: skip
+    return found is not None

@@ -106,7 +106,9 @@ def opened(data: bytes, name: str, id: str) -> Picture:
             if min(width, height) < 8:
                 raise ValueError(f"{name} has {width} x {height} pixels. At least 8 x 8 are needed.")
             upright = ImageOps.exif_transpose(file).convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name} has too many pixels. At most {MOST_PIXELS:,} are opened.") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise ValueError(f"{name} is not a picture that can be opened. {', '.join(KINDS)} work.") from error
     upright.thumbnail((LARGEST, LARGEST))
     return Picture(id, title(id), np.asarray(upright), licence=f"uploaded as {name}")

@@ -1,0 +1,66 @@
+"""The frame: it paints before the model is there, pickers follow the link, errors are sentences."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.app.pages import opened, settled
+from ui import session
+from world.vocabulary import CATEGORIES
+
+
+@pytest.fixture(autouse=True)
+def own_jobs():
+    session.jobs.cache_clear()
+    yield
+    session.jobs.cache_clear()
+
+
+def test_the_first_run_paints_without_waiting_for_the_model(monkeypatch):
+    import model_adapters as ma
+
+    ready = threading.Event()
+    monkeypatch.setattr(ma, "load", lambda name, **options: ready.wait(60))
+    page = opened("about/models").run()
+    assert page.title[0].value == "Models"
+    assert page.selectbox(key="model").value == "bundled:vit"
+    assert any("loading" in caption.value for caption in page.sidebar.caption)
+    assert not page.metric
+    ready.set()
+
+
+def test_the_model_and_its_check_appear():
+    page = settled(opened("about/models"), lambda page: page.metric)
+    values = {metric.label: metric.value for metric in page.metric}
+    assert values["Answer when looked at"] == "same bits" and int(values["Attention sites"]) == 6
+    assert set(page.selectbox(key="class").options[1:]) == set(CATEGORIES)
+
+
+def test_a_link_restores_model_picture_class_and_head():
+    page = opened("about/models", model="bundled:swin", image="photo:cat", layer="2", head="1", heads="0.1,2.3", query="17").run()
+    assert page.selectbox(key="model").value == "bundled:swin"
+    assert page.selectbox(key="image").value == "photo:cat"
+    chosen = page.session_state["chosen"]
+    assert (chosen.layer, chosen.head, chosen.heads, chosen.query) == (2, 1, ((0, 1), (2, 3)), "17")
+    assert any("CC0" in caption.value for caption in page.sidebar.caption)
+
+
+def test_a_senseless_link_is_left_at_its_start():
+    page = opened("about/models", layer="seven", head="1e9", heads="a.b,3", image="scene:-4", query="<b>").run()
+    chosen = page.session_state["chosen"]
+    assert (chosen.layer, chosen.head, chosen.heads, chosen.query) == (-1, 0, (), "")
+    assert any("A picture is named" in error.value for error in page.error)
+    assert not page.exception
+
+
+def test_a_model_that_cannot_be_loaded_is_one_sentence_and_can_be_tried_again():
+    page = settled(opened("about/models", model="timm:vit_tiny_patch16_22"), lambda page: page.error)
+    assert "Near names: vit_tiny_patch16_224" in page.error[0].value
+    assert any(button.label == "Try again" for button in page.button)
+
+
+def test_an_upload_of_somebody_else_is_not_shown():
+    page = opened("about/models", image="upload:1").run()
+    assert any("uploaded in another window" in error.value for error in page.error)
