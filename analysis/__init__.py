@@ -39,6 +39,7 @@ from analysis import (
     token_reduction,
     trends,
 )
+from analysis.explain import explain, faithful, offered, randomised, why_not
 from analysis.offers import offers
 from analysis.registry import METHODS, Method, find, method, methods
 
@@ -50,6 +51,8 @@ __all__ = [
     "captum_maps",
     "clusters",
     "compare",
+    "explain",
+    "faithful",
     "faithfulness",
     "find",
     "flow",
@@ -69,12 +72,14 @@ __all__ = [
     "method",
     "methods",
     "object_energy",
+    "offered",
     "offers",
     "pattern_autoencoder",
     "patterns",
     "position_artefact",
     "projections",
     "pruning",
+    "randomised",
     "relevance",
     "rollout",
     "sink_whatifs",
@@ -83,4 +88,5 @@ __all__ = [
     "strength_maps",
     "token_reduction",
     "trends",
+    "why_not",
 ]

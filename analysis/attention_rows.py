@@ -14,7 +14,10 @@ from analysis.results import TokenMap
 from model_adapters import Capture, Layout, Rows, Site
 
 Reader = Literal["auto", "class", "mean", "last"]
-"""Whose view a map shows: the class token, the mean of all tokens with a place, the last token, or the first that fits."""
+"""Whose view a map shows: the class token, the mean of all tokens with a place, the last token, or the first that fits.
+
+Where all queries are learned and have no place (a pooling layer), "auto" is the mean of them all.
+"""
 
 
 Fuse = Literal["mean", "max", "min"]
@@ -98,6 +101,8 @@ def reading(rows: Rows, read: Reader) -> np.ndarray:
     if read == "auto":
         text = len(rows.where("text", "question", "answer", "system", "bos"))
         read = "class" if len(chosen["class"]) else "last" if text else "mean"
+        if not len(chosen[read]) and len(rows) == len(rows.where("query")):
+            chosen[read] = np.arange(len(rows))
     if not len(chosen[read]):
         raise ValueError(f"read={read!r} was asked for, but no token has that role. The roles are {sorted(set(rows.roles))}.")
     share = np.zeros(len(rows))

@@ -41,7 +41,7 @@ class Readout:
     shift: np.ndarray
     """[d]."""
     direction: np.ndarray
-    """[d]: the class's row of the classifier."""
+    """[d]: the class's row of the classifier; [N, d] where tokens are read by classifiers of their own."""
     offset: float
     """The classifier's bias for the class."""
     pool: np.ndarray
@@ -60,6 +60,8 @@ class Readout:
             raise ValueError(f"norm must be 'layer', 'rms' or 'none'. Got {self.norm!r} instead.")
         if len(self.projections) != len(self.biases):
             raise ValueError(f"each of {len(self.projections)} projections needs a bias. Got {len(self.biases)}.")
+        if self.pool_first and self.direction.ndim > 1:
+            raise ValueError("tokens that are put together before the norm are read along one direction. Got one per token.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +196,8 @@ def _read(capture: Capture, readout: Readout) -> _Reading:
     if hidden[0].shape != (len(readout.pool), len(readout.gain)):
         raise ValueError(f"hidden states must be {(len(readout.pool), len(readout.gain))}. Got shape {hidden[0].shape} instead.")
     along = _along(hidden[-1], readout)
-    constant = float(readout.shift @ readout.direction) * (1.0 if readout.pool_first else readout.pool.sum()) + readout.offset
+    share = np.ones(1) if readout.pool_first else readout.pool
+    constant = float((share * (readout.direction @ readout.shift)).sum()) + readout.offset
     _agree(np.array((hidden[-1] * along).sum() + constant), np.array(readout.score), "the parts and the model's score")
     return _Reading(sites, along, constant, hidden, readout)
 
@@ -205,7 +208,7 @@ def _along(final: np.ndarray, readout: Readout) -> np.ndarray:
     centred = normed - normed.mean(1, keepdims=True) if readout.norm == "layer" else normed
     scale = 1.0 if readout.norm == "none" else np.sqrt((centred**2).mean(1, keepdims=True) + readout.epsilon)
     direction = readout.gain * readout.direction
-    direction = direction - direction.mean() if readout.norm == "layer" else direction
+    direction = direction - direction.mean(-1, keepdims=True) if readout.norm == "layer" else direction
     return readout.pool[:, None] * direction / scale
 
 

@@ -177,7 +177,7 @@ class PatchColours:
 
 @method(
     title="Patch features as colours",
-    kind="map",
+    kind="colours",
     cites=("oquab2024",),
     needs={"hidden", "grid"},
     range="red, green and blue from 0 to 1: the first three principal components",

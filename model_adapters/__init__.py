@@ -15,6 +15,7 @@ from model_adapters.layout import Layout, Rows
 from model_adapters.load import load, wrap
 from model_adapters.model import Model
 from model_adapters.site import Keep, Reduction, Site
+from model_adapters.subject import Subject, subject
 from model_adapters.tap import AttentionTap
 from model_adapters.target import Token
 from model_adapters.verify import Report, verify
@@ -23,6 +24,6 @@ from model_adapters.where import Where
 __all__ = [
     "Ablation", "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry",
     "GeneratedToken", "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows",
-    "Sample", "Site", "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load",
-    "run", "search", "verify", "wrap",
+    "Sample", "Site", "Subject", "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load",
+    "run", "search", "subject", "verify", "wrap",
 ]  # fmt: skip
