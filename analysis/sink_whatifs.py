@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from analysis.edit_effects import Effect, Run, effect
 from analysis.registry import Range, method
 from analysis.token_rows import hidden_of
 from model_adapters import Capture, Where
-from model_adapters.edits import Block, Edit, SetHidden, Values
+from model_adapters.edits import AddTokens, Block, Edit, SetHidden, Values
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,26 @@ def interventions(
     layer: int,
     means: np.ndarray | None = None,
     blocked: tuple[int, ...] | Literal["all"] = "all",
+    added: bool = False,
 ) -> dict[str, tuple[Edit, ...]]:
     """The edits by name: block the tokens as keys, zero their massive dimensions, set those to their usual values.
 
-    Blocking acts in the `blocked` layers, the others at the entry of `layer` alone.
+    With `added` also: block the tokens and add empty ones that may take their part, or move their massive dimensions to
+    added tokens (registers at test time).
+
+    Blocking acts in the `blocked` layers, the others at the entry of `layer` alone; as many tokens are added as there are
+    sinks. What is added and how is our definition.
     """
     tokens, dims = tuple(int(t) for t in tokens), tuple(int(d) for d in dims)
     here = Where(tower=tower, layers=(layer,), queries=tokens)
-    found: dict[str, tuple[Edit, ...]] = {"block the columns": (Block(Where(tower=tower, layers=blocked, keys=tokens)),)}
+    block = Block(Where(tower=tower, layers=blocked, keys=tokens))
+    found: dict[str, tuple[Edit, ...]] = {"block the columns": (block,)}
+    if added:
+        found["block the columns and add empty tokens"] = (block, AddTokens(replace(here, queries="all"), count=len(tokens)))
     if dims:
         found["zero the massive dimensions"] = (SetHidden(here, dims=dims, value=0.0),)
+    if dims and added:
+        found["move the massive dimensions to added tokens"] = (AddTokens(here, count=len(tokens), takes=dims),)
     if dims and means is not None:
         found["set them to their mean"] = (SetHidden(here, dims=dims, value=Values(means)),)
     return found
@@ -80,6 +90,7 @@ def sink_whatifs(
     tower: str = "vision",
     layer: int = 0,
     blocked: tuple[int, ...] | Literal["all"] = "all",
+    added: bool = False,
     draws: Annotated[int, Range(1, 100)] = 5,
     seed: int = 0,
 ) -> tuple[SinkWhatIf, ...]:
@@ -94,6 +105,7 @@ def sink_whatifs(
         tower: where the tokens are.
         layer: at whose entry the dimensions are set.
         blocked: the layers in which the columns are blocked.
+        added: also try added tokens; needs a tower of one plain sequence of tokens, without positions inside its blocks.
         draws: how many random sets of tokens per image.
         seed: of the random tokens.
     """
@@ -101,17 +113,19 @@ def sink_whatifs(
     if not cases:
         raise ValueError("no image has a sink token, so there is nothing to take away.")
     rng = np.random.default_rng(seed)
-    names = list(interventions((0,), dims, tower=tower, layer=layer, means=means, blocked=blocked))
-    effects: dict[str, list[list[Effect]]] = {name: [] for name in names}
+
+    def changes(tokens: Sequence[int]) -> dict[str, tuple[Edit, ...]]:
+        return interventions(tokens, dims, tower=tower, layer=layer, means=means, blocked=blocked, added=added)
+
+    effects: dict[str, list[list[Effect]]] = {name: [] for name in changes((0,))}
     for run, tokens in cases:
         before = run(())
         pool = np.setdiff1d(np.asarray(candidates), tokens)
         if len(pool) < len(tokens):
             raise ValueError(f"{len(tokens)} random tokens are needed, but only {len(pool)} candidates are no sinks.")
         sets = [tokens, *(tuple(rng.choice(pool, len(tokens), replace=False)) for _ in range(draws))]
-        for name in names:
-            edits = [interventions(s, dims, tower=tower, layer=layer, means=means, blocked=blocked)[name] for s in sets]
-            effects[name].append([effect(before, run(e)) for e in edits])
+        for name, per in effects.items():
+            per.append([effect(before, run(changes(s)[name])) for s in sets])
     return tuple(SinkWhatIf(name, _mean(per, 0), tuple(_mean(per, i + 1) for i in range(draws))) for name, per in effects.items())
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from model_adapters.edits import DropTokens, Edit, MergeTokens, SetHidden, Skip
+from model_adapters.added import Added
+from model_adapters.edits import AddTokens, DropTokens, Edit, MergeTokens, SetHidden, Skip
 from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_hidden, find_output, with_output
 from model_adapters.labels import Label
@@ -25,19 +26,25 @@ ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
 class Blocks:
     """The blocks being run, and the edits that act on their hidden states and residual streams."""
 
-    def __init__(self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf) -> None:
-        self.hidden: list[SetHidden] = [e for e in edits if isinstance(e, SetHidden)]
+    def __init__(
+        self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, last: Callable[[str], str]
+    ) -> None:
+        self.hidden: list[SetHidden | AddTokens] = [e for e in edits if isinstance(e, SetHidden | AddTokens)]
         self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens)]
         self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
         self._survivors: dict[str, Survivors] = {}
+        self.added = Added(last)
+        if any(isinstance(e, AddTokens) for e in edits) and any(isinstance(e, DropTokens | MergeTokens) for e in edits):
+            raise AdapterError("AddTokens was asked for together with dropped or merged tokens; one of the two works in a run.")
 
     def clear(self) -> None:
         """Forget what a run that failed has left."""
         self._streams.clear()
         self._entries.clear()
         self._survivors.clear()
+        self.added.clear()
 
     def starts(self, label: Label, step: int, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """A block is entered; returns other arguments where an edit changed its hidden states."""
@@ -45,10 +52,8 @@ class Blocks:
         if found is None:
             return None
         self._recorder.meets_hidden(label.tower, label.layer, found.tensor)
-        changed = found.tensor
-        for edit in self.hidden:
-            if edit.where.block(label.tower, label.layer, step):
-                changed = edit(changed, self._scoped(label, changed.shape[1:-1].numel(), changed.device))
+        changed = self._edited(label, step, found.tensor)
+        self.added.check_arguments(label, kwargs)
         if self._keeps_hidden:
             changed = self._recorder.hidden(label.tower, label.layer, changed, entry=True)
         self._entries[label.block] = changed
@@ -66,6 +71,7 @@ class Blocks:
             self._streams.pop().finish(find_output(output))
         entry = self._entries.pop(label.block, None)
         result = _skipped(output, entry, label) if any(map(_skips_all, self._here(label, step))) else output
+        result = self.added.taken_off(label, result)
         if (hidden := find_output(result)) is not None:
             self._recorder.meets_hidden(label.tower, label.layer + 1, hidden)
             if self._keeps_hidden:
@@ -82,6 +88,16 @@ class Blocks:
         if self._streams and func in ADDITIONS:
             return self._streams[-1].add(func, args, kwargs, here)
         return None
+
+    def _edited(self, label: Label, step: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states at the entry of a block, as the edits want them."""
+        for edit in self.hidden:
+            if edit.where.block(label.tower, label.layer, step):
+                before = hidden
+                hidden = edit(before, self._scoped(label, before.shape[1:-1].numel(), before.device))
+                if isinstance(edit, AddTokens):
+                    self.added.grew(label, before, hidden)
+        return hidden
 
     def _reduced(self, label: Label, stay: torch.Tensor | None, before: torch.Tensor) -> None:
         if stay is None:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from model_adapters.added import lengthened
 from model_adapters.capturing import BySite, Capture, LazyLayouts
 from model_adapters.cost import check_batch, check_want, free_bytes, refuse_too_much, remember
-from model_adapters.edits import Edit, check_edits
+from model_adapters.edits import AddTokens, Edit, check_edits
 from model_adapters.errors import AdapterError
 from model_adapters.fold import rows
 from model_adapters.inputs import Inputs
@@ -142,7 +143,7 @@ def _result(
         weights=by_site("weights"),
         rows=BySite({s: _row_numbers(records[s]) for s in kept}),
         shapes=BySite({s: r.shape for s, r in records.items()}),
-        layouts=LazyLayouts(kept, lambda: _layouts(model, inputs)),
+        layouts=LazyLayouts(kept, lambda: _layouts(model, inputs, tap.edits, {s: r.shape for s, r in records.items()})),
         logits=array(logits.float()),
         tokens=_tokens(model, inputs),
         hidden=hidden,
@@ -164,10 +165,13 @@ def _row_numbers(record: Record) -> np.ndarray:
     return np.arange(record.shape[1]) if record.kept is None else record.kept.cpu().numpy()
 
 
-def _layouts(model: Model, inputs: Inputs) -> Mapping[tuple[str, int], Layout]:
+def _layouts(
+    model: Model, inputs: Inputs, edits: tuple[Edit, ...], shapes: Mapping[Site, tuple[int, int, int]]
+) -> Mapping[tuple[str, int], Layout]:
     from model_adapters.geometry import layouts
 
-    return layouts(model, inputs)
+    found = layouts(model, inputs)
+    return lengthened(found, shapes) if any(isinstance(e, AddTokens) for e in edits) else found
 
 
 def _tokens(model: Model, inputs: Inputs) -> tuple[str, ...]:

@@ -44,6 +44,11 @@ class Labels:
             number = int(block.rsplit(".", 1)[-1]) if block else 0
         return Label(tower, block, number)
 
+    def last(self, tower: str) -> str:
+        """The name of a tower's last block; empty where it has none."""
+        numbers = {block: number for block, number in self._numbers.items() if self.tower(block) == tower}
+        return max(numbers, key=lambda block: numbers[block], default="")
+
     def tower(self, name: str) -> str:
         """vision, text, connector, decoder or cross."""
         if self.kind == "vit":

@@ -73,7 +73,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
-        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope)
+        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels.last)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._watching = bool(self._blocks.residual)
@@ -131,6 +131,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             self._rest()
         if not name:
             self._products.finish()
+            self._blocks.added.finish()
             self.recorder.step_ends()
             return None
         if name not in self.labels.blocks:
@@ -169,6 +170,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             return func(*args, **kwargs)
         site = self._next_site("sdpa", head_count(tuple(call.query.shape[:-2]), heads))
         stages = self._stages(site)
+        self._blocks.added.check_mask(self._labelled(site.name), call.mask, call.key.shape[-2])
         if not self.recorder.takes(site) and not any(stages.values()):
             self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch, call.value.shape[-1])
             return func(*args, **kwargs)

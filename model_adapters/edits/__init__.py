@@ -13,11 +13,11 @@ from typing import Any
 from model_adapters.edits.edit import Edit, Stage, Values
 from model_adapters.edits.outputs import Gate, ReplaceHeads
 from model_adapters.edits.scores import Block, Boost, Identity, Temperature, Uniform
-from model_adapters.edits.tokens import DropTokens, MergeTokens, SetHidden, Skip
+from model_adapters.edits.tokens import AddTokens, DropTokens, MergeTokens, SetHidden, Skip
 from model_adapters.edits.weights import Redistribute, ReplaceWeights, ScalePairs, ScaleWeights
 
 __all__ = [
-    "EDITS", "STAGES", "Block", "Boost", "DropTokens", "Edit", "Gate", "Identity", "MergeTokens", "Redistribute",
+    "EDITS", "STAGES", "AddTokens", "Block", "Boost", "DropTokens", "Edit", "Gate", "Identity", "MergeTokens", "Redistribute",
     "ReplaceHeads", "ReplaceWeights", "ScalePairs", "ScaleWeights", "SetHidden", "Skip", "Stage", "Temperature", "Uniform",
     "Values", "check_edits",
 ]  # fmt: skip
@@ -27,7 +27,7 @@ EDITS: dict[str, type[Edit]] = {
     kind.__name__: kind
     for kind in (
         Block, Boost, Temperature, Uniform, Identity, ScaleWeights, ScalePairs, ReplaceWeights, Redistribute, Gate, ReplaceHeads,
-        SetHidden, DropTokens, MergeTokens, Skip,
+        SetHidden, AddTokens, DropTokens, MergeTokens, Skip,
     )
 }  # fmt: skip
 """Every edit by name: what can be written in a study file or a link."""

@@ -48,6 +48,56 @@ class SetHidden(Edit):
 
 
 @dataclass(frozen=True)
+class AddTokens(Edit):
+    """Add tokens at the end of the sequence, at the entry of one block; they are taken off behind the tower's last block.
+
+    They start as a number, or as given vectors [D] or [count, D]. The dimensions `takes` are moved to them: each added
+    token gets the entry of largest magnitude that the tokens of `where.queries` have there, and those are set to zero.
+    `where.layers` names the one block.
+    """
+
+    count: int = 1
+    value: float | Values = 0.0
+    takes: tuple[int, ...] = ()
+    stage: ClassVar[Stage] = "hidden"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.takes, list):
+            object.__setattr__(self, "takes", tuple(self.takes))
+        if self.count < 1:
+            raise ValueError(f"at least 1 token must be added. Got {self.count}.")
+
+    def __call__(self, hidden: torch.Tensor, scope: Scope) -> torch.Tensor:
+        """Hidden states [B, T, D] as [B, T + count, D]."""
+        if len(self.where.layers) != 1 or self.where.layers == "all":
+            raise ValueError(f"tokens are added at the entry of one block; layers=(0,), say. Got layers={self.where.layers!r}.")
+        if hidden.dim() != 3:
+            shape = tuple(hidden.shape)
+            raise ValueError(f"tokens can be added to a sequence [B, T, D]. Those of {scope.site.name} are {shape}.")
+        batch, _, width = hidden.shape
+        value = self.value.on(hidden) if isinstance(self.value, Values) else torch.full((width,), float(self.value)).to(hidden)
+        if value.shape not in ((width,), (self.count, width)):
+            raise ValueError(f"added tokens must be [{width}] or [{self.count}, {width}]. Got shape {tuple(value.shape)}.")
+        added = value.expand(batch, self.count, width).clone()
+        if self.takes:
+            hidden, peaks = self._taken(hidden, scope)
+            added[:, :, list(self.takes)] = peaks[:, None]
+        return torch.cat([hidden, added], 1)
+
+    def _taken(self, hidden: torch.Tensor, scope: Scope) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states without the dimensions at the chosen tokens, and what was largest there [B, takes]."""
+        if any(not -hidden.shape[-1] <= d < hidden.shape[-1] for d in self.takes):
+            raise ValueError(f"dimensions {self.takes} were asked for, but hidden states have {hidden.shape[-1]}.")
+        tokens = scope.tokens(self.where.queries, "queries")
+        chosen = torch.ones_like(hidden[..., 0], dtype=torch.bool) if tokens is None else tokens[:, 0].expand(hidden.shape[:2])
+        held = torch.where(chosen[..., None], hidden, 0)[..., list(self.takes)]
+        peaks = held.gather(1, held.abs().argmax(1, keepdim=True))[:, 0]
+        dims = torch.zeros(hidden.shape[-1], dtype=torch.bool, device=hidden.device)
+        dims[list(self.takes)] = True
+        return torch.where(chosen[..., None] & dims, 0, hidden), peaks
+
+
+@dataclass(frozen=True)
 class DropTokens(Edit):
     """Remove tokens from the residual stream between attention and MLP; later layers see fewer tokens."""
 

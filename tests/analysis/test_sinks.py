@@ -148,7 +148,7 @@ def test_effect_of_nothing_is_nothing_and_of_something_is_by_hand(rng):
 
 def only_token_five_matters(edits):
     tokens = [e.where.keys if isinstance(e, Block) else e.where.queries for e in edits]
-    return np.array([[0.0, 5.0]]) if any(5 in t for t in tokens) else np.array([[5.0, 0.0]])
+    return np.array([[0.0, 5.0]]) if any(t != "all" and 5 in t for t in tokens) else np.array([[5.0, 0.0]])
 
 
 def test_what_if_tells_the_token_that_matters_from_random_ones():
@@ -159,6 +159,29 @@ def test_what_if_tells_the_token_that_matters_from_random_ones():
     assert nothing[0].sinks.kl == 0 and nothing[0].rank == 1
     with pytest.raises(ValueError, match="no sinks"):
         sink_whatifs([only_token_five_matters], [(5,)], [5])
+
+
+def test_added_tokens_have_their_random_control_too():
+    found = sink_whatifs([only_token_five_matters], [(5,)], range(1, 26), dims=(3,), draws=20, added=True)
+    assert [w.name for w in found if "add" in w.name] == [
+        "block the columns and add empty tokens", "move the massive dimensions to added tokens",
+    ]  # fmt: skip
+    assert all(w.sinks.flips == 1 and w.rank == 0 and len(w.random) == 20 for w in found)
+
+
+def test_moving_massive_dimensions_to_added_tokens_is_what_a_loop_over_the_blocks_gives(tiny_vit):
+    model = ma.wrap(tiny_vit, name="tiny")
+    x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    edits = interventions((5, 6), (1, 2), layer=1, added=True)
+    with torch.no_grad():
+        stream = tiny_vit.blocks[0](tiny_vit._pos_embed(tiny_vit.patch_embed(x)))
+        new = torch.zeros(1, 2, 32)
+        for dim in (1, 2):
+            new[..., dim] = max(stream[0, [5, 6], dim], key=abs)
+            stream[0, [5, 6], dim] = 0
+        expected = tiny_vit.forward_head(tiny_vit.norm(tiny_vit.blocks[1](torch.cat([stream, new], 1))[:, :-2]))
+    found = ma.run(model, ma.Inputs({"x": x}), edits["move the massive dimensions to added tokens"])
+    assert torch.allclose(found, expected, atol=1e-5) and not torch.allclose(found, tiny_vit(x), atol=1e-4)
 
 
 def test_what_ifs_on_a_model(tiny_vit):

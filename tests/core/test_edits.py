@@ -11,6 +11,7 @@ import torch
 import model_adapters as ma
 from model_adapters.edits import (
     EDITS,
+    AddTokens,
     Block,
     Boost,
     DropTokens,
@@ -143,7 +144,7 @@ def test_edit_equals_its_slow_computation(case, way):
 
 
 def test_every_edit_is_tested_here():
-    kinds = {type(edit) for edit, _ in CASES.values()} | {SetHidden, DropTokens, MergeTokens, Skip}
+    kinds = {type(edit) for edit, _ in CASES.values()} | {SetHidden, AddTokens, DropTokens, MergeTokens, Skip}
     assert kinds == set(EDITS.values())
 
 
@@ -328,6 +329,84 @@ def test_hidden_states_are_set(case):
     close(ma.run(model, inputs, edit), slow(model, inputs.tensors["x"], hidden=change))
 
 
+def taken_over(x):
+    """Dimensions 3 and 5 of tokens 1, 2 and 4 go to two new tokens: for each the entry that is farthest from zero."""
+    x, new = x.clone(), torch.full((2, WIDTH), 0.25)
+    for dim in (3, 5):
+        farthest = max((x[token, dim] for token in (1, 2, 4)), key=abs)
+        new[:, dim] = farthest
+        for token in (1, 2, 4):
+            x[token, dim] = 0
+    return torch.cat([x, new])
+
+
+VECTORS = np.arange(3 * WIDTH).reshape(3, WIDTH) / 20
+ADDED = {
+    "one of zeros": (AddTokens(Where(layers=(0,))), 0, lambda x: torch.cat([x, torch.zeros(1, WIDTH)])),
+    "two later": (AddTokens(Where(layers=(1,)), count=2, value=0.5), 1, lambda x: torch.cat([x, torch.full((2, WIDTH), 0.5)])),
+    "given ones": (
+        AddTokens(Where(layers=(0,)), count=3, value=Values(VECTORS)), 0,
+        lambda x: torch.cat([x, torch.from_numpy(VECTORS).float()]),
+    ),
+    "dimensions taken over": (AddTokens(Where(layers=(0,), queries=(1, 2, 4)), 2, 0.25, [3, 5]), 0, taken_over),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WHOLE)
+@pytest.mark.parametrize("case", ADDED)
+def test_tokens_are_added_and_taken_off_behind_the_last_block(case, way):
+    """MLPs see one token at a time, so it is the same to take them off in front of the last MLP."""
+    edit, at, change = ADDED[case]
+    model, inputs = net(way), tokens(2)
+    expected = slow(
+        model,
+        inputs.tensors["x"],
+        hidden=lambda x, layer: change(x) if layer == at else x,
+        reduced=lambda x, layer: x[:TOKENS] if layer == 1 else x,
+    )
+    close(ma.run(model, inputs, edit), expected)
+    assert float((ma.run(model, inputs, edit) - model.forward(inputs)).abs().max()) > 1e-4
+
+
+def test_added_tokens_reach_a_vision_transformer_as_if_they_had_been_put_in_by_hand():
+    model, inputs = wrapped_timm("deit_tiny_distilled_patch16_224")
+    vit, x = model.module, inputs.tensors["x"]
+    with torch.no_grad():
+        stream = vit.blocks[0](vit._pos_embed(vit.patch_embed(x)))
+        stream = vit.blocks[1](torch.cat([stream, torch.zeros(1, 2, stream.shape[-1])], 1))[:, :-2]
+        expected = vit.forward_head(vit.norm(stream))
+    edit = AddTokens(Where(layers=(1,)), count=2)
+    close(ma.run(model, inputs, edit), expected)
+    capture = ma.capture(model, inputs, edits=edit, want={"hidden"})
+    before, after = capture.sites
+    plain = capture.layouts[before].queries
+    assert capture.weights[after].shape[1:] == (len(plain) + 2,) * 2 and capture.hidden["vision", 2].shape[0] == len(plain)
+    rows = capture.layouts[after].queries
+    assert rows.roles.tolist() == [*plain.roles, "register", "register"] and not rows.placed[-2:].any()
+    assert np.allclose(capture.weights[after].sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("beit_base_patch16_224", "a bias for each pair of tokens"),
+        ("vit_small_patch16_dinov3", "its argument 'rope'"),
+        ("swin_tiny_patch4_window7_224", r"a sequence \[B, T, D\]"),
+        ("cait_xxs24_224", "over one sequence of tokens"),
+    ],
+)
+def test_tokens_are_not_added_where_every_token_has_its_place(name, sentence):
+    model, inputs = wrapped_timm(name)
+    with pytest.raises((ValueError, ma.AdapterError), match=sentence):
+        ma.run(model, inputs, AddTokens(Where(layers=(0,))))
+    close(ma.run(model, inputs), model.logits(model.forward(inputs)))
+
+
+def test_tokens_are_not_added_and_dropped_in_one_run():
+    with pytest.raises(ma.AdapterError, match="one of the two works"):
+        ma.run(net(), tokens(), (AddTokens(Where(layers=(0,))), DropTokens(Where(layers=(0,), queries=(1,)))))
+
+
 def merged(x, layer):
     """Tokens 0 and 1 (shares 3 to 1) into one; 2; 3, 4 and 5 into one: in the first block only."""
     return x if layer else torch.stack([(3 * x[0] + x[1]) / 4, x[2], (x[3] + x[4] + x[5]) / 3])
@@ -424,6 +503,12 @@ WRONG = {
     "gates": (Gate(value=(1.0, 0.0)), "2 gates were given for blocks.0.attn, which has 4 heads"),
     "gate map": (Gate(value=torch.ones(2, 2)), r"one number or one per head. Got a tensor of shape \(2, 2\)"),
     "dimensions": (SetHidden(dims=(16,)), r"dimensions \(16,\) were asked for, but hidden states have 16"),
+    "added to all layers": (AddTokens(), r"at the entry of one block; layers=\(0,\), say. Got layers='all'"),
+    "added to two": (AddTokens(Where(layers=(0, 1))), r"Got layers=\(0, 1\)"),
+    "added vectors": (
+        AddTokens(Where(layers=(0,)), value=Values(np.zeros((2, 16)))), r"\[16\] or \[1, 16\]. Got shape \(2, 16\)",
+    ),  # fmt: skip
+    "taken dimensions": (AddTokens(Where(layers=(0,)), takes=(16,)), r"dimensions \(16,\) were asked for, but .* have 16"),
     "groups": (MergeTokens(groups=(0, 1)), "2 groups were given for 6 tokens"),
     "no tokens left": (DropTokens(), "dropping all tokens leaves nothing"),
     "every token": (DropTokens(Where(queries=tuple(range(6)))), r"\[0, 0\] tokens would be left"),
@@ -444,6 +529,7 @@ def test_wrong_edit_gets_its_sentence(case):
         (lambda: Temperature(value=0.0), "above 0. Got 0.0"),
         (lambda: Redistribute(share=1.5), "between 0 and 1. Got 1.5"),
         (lambda: Skip(part="norm"), "'attention', 'mlp' or 'both'. Got 'norm'"),
+        (lambda: AddTokens(count=0), "at least 1 token must be added. Got 0"),
         (lambda: MergeTokens(groups=(0, 2)), "without gaps"),
         (lambda: MergeTokens(groups=(0, 1), weights=(1.0,)), "1 weights were given for 2 tokens"),
         (lambda: Where(phase="later"), "'prompt' or 'new'. Got 'later'"),
