@@ -2,6 +2,6 @@
 
 import streamlit as st
 
-from ui import faults, session
+from ui import faults, session, tensors
 
-app = st.App("ui/frame.py", lifespan=session.lifespan, on_script_error=faults.on_script_error)
+app = st.App("ui/frame.py", lifespan=session.lifespan, routes=tensors.ROUTES, on_script_error=faults.on_script_error)

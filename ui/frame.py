@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui import pickers, session, state
+from ui.frame_pages import SECTIONS
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,20 +16,7 @@ def _page(path: str, title: str, icon: str) -> st.Page:
 
 st.set_page_config(page_title="Headlight", page_icon=str(_ROOT / "assets" / "icon.png"), layout="wide")
 # Streamlit leaves six lines of nothing above a page.
-st.html("<style>[data-testid=stMainBlockContainer]{padding:2.2rem 2.5rem 3rem}</style>")
-SECTIONS = {
-    "Look": [("look/attention", "Attention", "visibility"), ("look/embedding", "Embedding", "scatter_plot")],
-    "Heads": [
-        ("heads/importance", "Importance", "trending_down"),
-        ("heads/strength", "Strength", "radar"),
-        ("heads/patterns", "Patterns", "grid_view"),
-        ("heads/passport", "Passport", "badge"),
-    ],
-    "Tokens": [("tokens/sinks", "Sinks", "water_drop")],
-    "Change": [("change/prune", "Prune", "content_cut")],
-    "Trust": [("trust/benchmark", "Trust", "balance")],
-    "About": [("about/methods", "Methods", "menu_book"), ("about/models", "Models", "deployed_code")],
-}
+st.html("<style>[data-testid=stMainBlockContainer]{padding:3.4rem 2.5rem 3rem}</style>")
 pages = {
     section: [_page(*each) for each in listed if (_ROOT / "pages" / f"{each[0]}.py").is_file()]
     for section, listed in SECTIONS.items()

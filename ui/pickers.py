@@ -1,4 +1,4 @@
-"""The pickers of the sidebar: model, picture, class. Shared by all pages and part of the link."""
+"""The pickers of the sidebar: model, picture, class (captions, question). Shared by all pages and part of the link."""
 
 from __future__ import annotations
 
@@ -45,16 +45,41 @@ def target_name() -> str:
     return st.session_state.get("class") or AUTO
 
 
+def tower(model: Model) -> str:
+    """Which tower's heads are looked at: the vision tower where there is one."""
+    names = towers(model)
+    return st.session_state["tower"] if st.session_state.get("tower") in names else names[0]
+
+
+def towers(model: Model) -> list[str]:
+    """The towers of the model that have attention, the vision tower first."""
+    found = dict.fromkeys(site.tower for site in model.report.seen)
+    return sorted(found, key=lambda name: name != "vision")
+
+
+def text(model: Model) -> str | tuple[str, ...] | None:
+    """What the model reads beside the picture: captions to compare, a question, or nothing."""
+    if model.kind == "vit":
+        return None
+    written = (st.session_state.get(_TEXT[model.kind]) or "").strip() or _text_to_begin_with(model)
+    return tuple(line.strip() for line in written.splitlines() if line.strip()) if model.kind == "dual" else written
+
+
+def labels(model: Model) -> tuple[str, ...]:
+    """The names of what can be explained: classes, or captions."""
+    captions = text(model)
+    return captions if isinstance(captions, tuple) else tuple(model.labels or ())
+
+
 def target_index(model: Model, scores: object) -> int:
-    """The number of the chosen class, given the model's scores [C]."""
+    """The number of the chosen class (caption), given the model's scores [C]; of an LVLM the likeliest next token."""
     import numpy as np
 
-    name = target_name()
-    if name != AUTO:
-        if model.labels and name in model.labels:
-            return model.labels.index(name)
-        if name.isdigit() and int(name) < len(np.asarray(scores)):
-            return int(name)
+    name, names = target_name(), labels(model)
+    if name in names:
+        return names.index(name)
+    if name.isascii() and name.isdigit() and int(name) < np.size(np.asarray(scores)):
+        return int(name)
     return int(np.argmax(np.asarray(scores)))
 
 
@@ -82,6 +107,14 @@ def _pick_model() -> None:
     _glance()
 
 
+def _pick_tower(found: Model) -> None:
+    if len(towers(found)) > 1:
+        st.segmented_control(
+            "Tower", towers(found), default=towers(found)[0], key="tower", bind="query-params", required=True,
+            format_func=str.capitalize, help="Which part of the model is looked at.",
+        )  # fmt: skip
+
+
 def _glance() -> None:
     """What the check found, in one line, and the card behind it."""
     found = session.loaded(model_name(), weights())
@@ -94,6 +127,7 @@ def _glance() -> None:
 
         cards.show_card(found.card)
         cards.show_report(found.report)
+    _pick_tower(found)
 
 
 @lru_cache(maxsize=32)
@@ -163,12 +197,35 @@ def _take(files: list) -> None:
 
 def _pick_class() -> bool:
     found = session.loaded(model_name(), weights())
-    labels = list(found.labels or ()) if found is not None else []
+    if found is not None and found.kind != "vit":
+        _write_text(found)
+    if found is not None and found.kind == "lvlm":
+        return True
+    names = labels(found) if found is not None else ()
     given = st.query_params.get("class", "")
-    options = list(dict.fromkeys([AUTO, *labels, *([given] if given else [])]))
+    options = list(dict.fromkeys([AUTO, *names, *([given] if given else [])]))
     st.selectbox(
         "Class", options, key="class", bind="query-params", accept_new_options=True,
         format_func=lambda name: "the model's first" if name == AUTO else name,
         help="What maps and importances are about. A number works where classes have no names.",
     )  # fmt: skip
     return found is not None
+
+
+_TEXT = {"dual": "captions", "lvlm": "question"}
+
+
+def _write_text(found: Model) -> None:
+    start = _text_to_begin_with(found)
+    if found.kind == "dual":
+        st.text_area("Captions, one per line", start, key="captions", bind="query-params", height=110)
+    else:
+        st.text_input("Question", start, key="question", bind="query-params", help="What is shown is about the next word.")
+
+
+def _text_to_begin_with(found: Model) -> str:
+    from world.vocabulary import CATEGORIES
+
+    if found.kind == "dual":
+        return "\n".join(f"a picture of a {name}" for name in CATEGORIES)
+    return "is there a ball?" if found.name.startswith("bundled:") else "Describe the picture."

@@ -101,14 +101,17 @@ def inspection(name: str, weights: str, picture: Picture) -> Any | None:
 
 def subject(name: str, weights: str, picture: Picture) -> Any:
     """One model looking at one picture, for `analysis.explain`."""
+    from ui import pickers
+
     found = model(name, weights)
+    text = pickers.text(found)
 
     def make(progress: Progress) -> Any:
         import model_adapters as ma
 
-        return ma.subject(found, picture.array)
+        return ma.subject(found, picture.array, list(text) if isinstance(text, tuple) else text)
 
-    return get(("subject", name, weights, picture.key), make, label="Preparing the picture")
+    return get(("subject", name, weights, picture.key, text), make, label="Preparing the picture")
 
 
 def get(key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick") -> Any:

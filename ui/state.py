@@ -18,10 +18,8 @@ _KEY = "chosen"
 class Chosen:
     """A head, a token, and heads that were gathered."""
 
-    tower: str = ""
-    """Empty: the first one."""
     layer: int = -1
-    """Row of the tower's head matrix; -1 is the last."""
+    """Row of the head matrix of the tower that is looked at; -1 is the last."""
     head: int = 0
     query: str = ""
     """"class", or the number of a row; empty: what the model offers first."""
@@ -40,9 +38,8 @@ class Chosen:
         for name in ("layer", "head"):
             if _number(query.get(name, "")):
                 found[name] = int(query[name])
-        for name in ("tower", "query"):
-            if query.get(name, "").replace("_", "").isalnum():
-                found[name] = query[name]
+        if query.get("query", "").isalnum():
+            found["query"] = query["query"]
         pairs = [part.split(".") for part in query.get("heads", "").split(",")]
         heads = [(int(p[0]), int(p[1])) for p in pairs if len(p) == 2 and _number(p[0]) and _number(p[1])]
         return cls(**found, heads=tuple(dict.fromkeys(heads)))

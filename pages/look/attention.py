@@ -1,0 +1,34 @@
+"""Look / Attention: what each patch looks at, in every head; maps for a class, each with its number."""
+
+import streamlit as st
+
+from ui import controls, looking_parts, page, pickers, session, state
+from ui.viewer import viewer
+
+page.header("Attention", "What does each patch look at?", about=("model", "picture", "class", "head"))
+name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
+
+view = looking_parts.view(name, weights, picture)
+now = state.chosen()
+shown = viewer(
+    view,
+    key="attention",
+    layer=now.layer % len(view.layers),
+    head=now.head,
+    query=looking_parts.query(now.query),
+    height=looking_parts.HEIGHT,
+    on_change=looking_parts.follow,
+)
+looking_parts.answer_line(view, shown)
+
+if session.loaded(name, weights) is None:
+    looking_parts.wait_for(name, weights)
+    st.stop()
+st.subheader("Maps for a class", anchor=False)
+subject = session.subject(name, weights, picture)
+able, unable = looking_parts.offered(subject)
+chosen = controls.pick_many("maps", "Methods", list(able), default=looking_parts.first_maps(able), most=4, format=lambda each: able[each])
+for column, method in zip(st.columns(4, gap="small"), chosen, strict=False):
+    with column:
+        looking_parts.show_map(subject, picture, method)
+looking_parts.refused(unable)

@@ -1,0 +1,161 @@
+"""The pieces of the page Attention: the recorded view first, the live one when it is there, maps with their verdicts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import streamlit as st
+
+from ui import controls, pickers, session, state
+from ui.jobs import Progress
+from ui.pictures import Picture
+from ui.recording import View, read_view
+
+if TYPE_CHECKING:
+    from ui.viewer import ViewerState
+
+RECORDED = Path(__file__).resolve().parents[1] / "assets" / "recorded" / "start.zip"
+HEIGHT = 590
+_POLL = 0.5
+
+
+@lru_cache(maxsize=1)
+def recorded() -> View:
+    """The capture that ships with the app: the first picture needs no model."""
+    return read_view(RECORDED)
+
+
+def view(name: str, weights: str, picture: Picture) -> View:
+    """All heads on the picture: live, or recorded while the first model is being loaded."""
+    model = session.loaded(name, weights)
+    if model is None and (name, picture.id) == (session.START, pickers.START_PICTURE):
+        st.caption(":material/play_circle: recorded · the live model is being loaded and takes over by itself")
+        return recorded()
+    subject = session.subject(name, weights, picture)
+    from ui.results import looking
+
+    def make(progress: Progress) -> View:
+        return looking.view_of_subject(subject, picture, progress)
+
+    key = ("view", name, weights, picture.key, subject.text if isinstance(subject.text, str) else "")
+    return _of_tower(session.get(key, make, label="Looking at every head"), pickers.tower(subject.model))
+
+
+@lru_cache(maxsize=8)
+def _of_tower(whole: View, tower: str) -> View:
+    from ui.results import looking
+
+    return looking.of_tower(whole, tower)
+
+
+def query(text: str) -> Literal["class", "mean"] | int | None:
+    """What is shown before anything is hovered, from the link."""
+    if text in ("class", "mean"):
+        return text  # type: ignore[return-value]
+    return int(text) if text.isdigit() else None
+
+
+def follow() -> None:
+    """What is chosen in the viewer is chosen on every page."""
+    found = st.session_state["attention"]["selection"]
+    pins = found["pins"]
+    state.choose(layer=int(found["layer"]), head=int(found["head"]), query=str(pins[0]) if pins else "")
+
+
+def answer_line(view: View, shown: ViewerState) -> None:
+    """What the model answers, beside what is chosen."""
+    order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
+    answers = " · ".join(f"{view.labels[n]} {view.probabilities[n]:.2f}" for n in order)
+    layer = view.layers[shown.layer]
+    st.caption(f"{layer.name}, head {shown.head}" + (f" — answer: {answers}" if answers else ""))
+
+
+@st.fragment(run_every=_POLL)
+def wait_for(name: str, weights: str) -> None:
+    """Run the page again once the model is there."""
+    job = session.jobs().find(("model", name, weights))
+    if job is None or job.future.done():
+        st.rerun()
+
+
+def offered(subject: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Methods for this subject (name -> title), and why others are not offered (title -> sentence)."""
+    from ui.results import looking
+
+    tower = pickers.tower(subject.model)
+
+    def ask(progress: Progress) -> tuple[dict[str, str], dict[str, str]]:
+        return looking.map_names(subject, tower)
+
+    return session.get(("map names", id(subject), tower), ask, label="Asking which methods work here")
+
+
+def first_maps(able: dict[str, str]) -> list[str]:
+    """What is shown before anything is chosen."""
+    from ui.results import looking
+
+    return [name for name in looking.START["global" if "rollout" in able else "windows"] if name in able]
+
+
+def show_map(subject: Any, picture: Picture, method: str) -> None:
+    """One method's map, with how faithful it is on this very picture, its options and what can be taken away."""
+    import analysis
+    from ui.results import looking
+    from ui.viewer import map_view
+
+    chosen = analysis.find(method)
+    st.markdown(f"**{chosen.title}**")
+    with st.popover("Options", icon=":material/tune:", disabled=not chosen.options):
+        options = controls.for_method(chosen, without=("image", "tower", "seed"))
+    tower = pickers.tower(subject.model)
+    target = pickers.target_index(subject.model, subject.scores)
+    what = (subject.model.name, picture.key, str(subject.text), target, tower, method, tuple(options.items()))
+
+    def make(progress: Progress) -> Any:
+        return analysis.explain(subject, method, target=target, tower=tower, **options)
+
+    shown = session.part(("map", *what), make, label=chosen.title)
+    if shown is None:
+        return
+    map_view(picture.image, shown, key=f"map-{method}", height=300, title="")
+
+    def judge(progress: Progress) -> looking.Verdict:
+        return looking.verdict(subject, shown, target, _mask(subject, picture, target), progress)
+
+    found = session.part(("verdict", *what), judge, label="How faithful is it?", estimate=_estimate(subject))
+    if found is not None:
+        _show_verdict(found)
+
+
+def _estimate(subject: Any) -> str:
+    from ui.results import looking
+
+    return f"{looking.verdict_passes()} passes of the model"
+
+
+def _mask(subject: Any, picture: Picture, target: int) -> Any | None:
+    names = pickers.labels(subject.model)
+    return picture.mask(names[target].removeprefix("a picture of a ")) if target < len(names) else None
+
+
+def _show_verdict(found: Any) -> None:
+    better = found.beaten > 0.95
+    st.markdown(
+        f":{'green' if better else 'orange'}-badge[{found.sentence}]",
+        help="Area under the probability while patches are taken away in the map's order; lower is better. "
+        "Random is the mean and standard deviation over random orders on this picture.",
+    )
+    if found.energy is not None:
+        st.caption(
+            f"{'Hottest patch on the object' if found.pointing else 'Hottest patch off the object'} · "
+            f"{found.energy:.0%} of the map on it (chance {found.energy_chance:.0%})"
+        )
+
+
+def refused(unable: dict[str, str]) -> None:
+    """Which methods are not offered here, and why."""
+    if unable:
+        with st.expander(f"{len(unable)} methods are not offered for this model"):
+            st.markdown("\n".join(f"- {sentence}" for sentence in unable.values()))

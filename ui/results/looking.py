@@ -1,0 +1,158 @@
+"""What the page Attention shows: the view of all heads, maps of methods, and how faithful each is to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ui.jobs import Progress
+from ui.pictures import Picture
+from ui.recording import View
+
+if TYPE_CHECKING:
+    from analysis.explain import Subject
+    from analysis.perturbation import Fill
+    from analysis.results import TokenMap
+
+LARGEST = 400_000_000
+"""Bytes of attention that are kept at once; larger models are captured layer by layer, when a layer is looked at."""
+STEPS, ORDERS = 10, 6
+FILL: Fill = "mean"
+
+
+def view_of_subject(subject: Any, picture: Picture, progress: Progress) -> View:
+    """All heads of one model on one picture."""
+    import model_adapters as ma
+    from ui.viewer.from_capture import view_of
+    from ui.viewer.statistics import statistics_of
+
+    progress.step(0.1, "running the model")
+    title = f"{subject.model.name} · {picture.title}"
+    if ma.estimate(subject.model, subject.inputs, ma.Keep()).bytes > LARGEST:
+        return _layer_by_layer(subject, picture, title)
+    capture = subject.capture()
+    progress.step(0.7, "summing up every head")
+    return view_of(capture, picture.image, title=title, statistics=statistics_of(capture), meta=_meta(subject))
+
+
+def _layer_by_layer(subject: Any, picture: Picture, title: str) -> View:
+    """The same view, whose layers are captured when they are asked for."""
+    import model_adapters as ma
+    from ui.viewer.from_capture import view_of
+
+    thin = ma.capture(subject.model, subject.inputs, keep=ma.Keep(queries=(0,)))
+    nothing = {s: np.broadcast_to(np.float32(0), thin.shapes[s]) for s in thin.sites}
+    rows = {s: np.arange(thin.shapes[s][1]) for s in thin.sites}
+    whole = replace(thin, weights=ma.BySite(nothing), rows=ma.BySite(rows))
+
+    def load(position: int) -> np.ndarray:
+        site = thin.sites[position]
+        found = ma.capture(subject.model, subject.inputs, keep=ma.Keep(sites=(site,), dtype="float16"))
+        return found.weights[site].astype(np.float32)
+
+    return replace(view_of(whole, picture.image, title=title, meta=_meta(subject)), load=load)
+
+
+def of_tower(view: View, tower: str) -> View:
+    """The layers of one tower only."""
+    places = [n for n, layer in enumerate(view.layers) if layer.tower == tower]
+    if len(places) == len(view.layers) or not places:
+        return view
+    return replace(
+        view,
+        layers=tuple(view.layers[n] for n in places),
+        load=lambda position: view.load(places[position]),
+        statistics={name: tuple(rows[n] for n in places) for name, rows in view.statistics.items()},
+        sinks={places.index(n): keys for n, keys in view.sinks.items() if n in places},
+    )
+
+
+def _meta(subject: Any) -> dict[str, Any]:
+    return {"model": subject.model.name, "weights": subject.model.card.weights}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a map's order of patches compares with random orders, on this very picture."""
+
+    deletion: float
+    insertion: float
+    random_deletion: tuple[float, float]
+    """Mean and standard deviation over random orders."""
+    random_insertion: tuple[float, float]
+    beaten: float
+    """Share of random orders that deletion by this map beats."""
+    pointing: bool | None
+    energy: float | None
+    energy_chance: float | None
+
+    @property
+    def sentence(self) -> str:
+        """For under the picture."""
+        mean, spread = self.random_deletion
+        return f"deletion {self.deletion:.2f}, random {mean:.2f} ± {spread:.2f}"
+
+
+def verdict(subject: Subject, shown: TokenMap, target: int | None, mask: np.ndarray | None, progress: Progress) -> Verdict:
+    """Deletion and insertion against random orders; with a mask also whether the map lies on the object."""
+    import analysis
+
+    progress.step(0.05, "taking patches away")
+    options: dict[str, Any] = {"fills": (FILL,), "steps": STEPS, "orders": ORDERS, "samples": 0, "grid": _cells(shown)}
+    found = analysis.faithful(subject, shown, target=target, mask=mask, **options)
+    deletion, insertion = found.deletion[FILL], found.insertion[FILL]
+    energy = found.energy
+    return Verdict(
+        deletion.area,
+        insertion.area,
+        (float(deletion.random_areas.mean()), float(deletion.random_areas.std())),
+        (float(insertion.random_areas.mean()), float(insertion.random_areas.std())),
+        deletion.better_than_random,
+        None if found.pointing is None else bool(found.pointing.value),
+        None if energy is None else energy.value,
+        None if energy is None else energy.chance,
+    )
+
+
+def _cells(shown: TokenMap) -> int:
+    """Cells along a side, so that one is about one token."""
+    placed = shown.rows.boxes[shown.rows.placed]
+    sides = np.median(placed[:, 2] - placed[:, 0]), np.median(placed[:, 3] - placed[:, 1])
+    return int(np.clip(round(max(shown.size) / max(min(sides), 1)), 4, 32))
+
+
+def verdict_passes() -> int:
+    """How many pictures the model is shown for one verdict."""
+    from analysis.faithfulness import faithfulness_cost
+
+    return faithfulness_cost(fills=(FILL,), steps=STEPS, orders=ORDERS, samples=0).passes
+
+
+def map_names(subject: Subject, tower: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Methods that can be offered for a subject (name -> title), and why the others cannot (title -> sentence)."""
+    import analysis
+
+    offered = analysis.offered(subject, tower)
+    able: dict[str, str] = {}
+    unable: dict[str, str] = {}
+    for each in analysis.methods("map"):
+        if each.name in NOT_HERE:
+            continue
+        reason = each.why_not(offered)
+        if reason is None:
+            able[each.name] = each.title
+        else:
+            unable[each.title] = reason
+    return able, unable
+
+
+NOT_HERE = ("cleaned_attention", "patch_colours")
+"""Maps that belong to other pages: sinks, and projections."""
+START: Mapping[str, tuple[str, ...]] = {
+    "global": ("raw_attention", "gradient_attention_relevance", "integrated_gradients", "patch_ablation"),
+    "windows": ("raw_attention", "gradient_attention", "integrated_gradients", "patch_ablation"),
+}
+"""What is shown before anything is chosen."""
