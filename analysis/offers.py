@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from analysis.attention_rows import why_not_square
+from analysis.co_attention import streams
 from model_adapters import Capture
 
 
@@ -16,6 +17,7 @@ def offers(capture: Capture, tower: str = "vision") -> frozenset[str]:
         "weights": bool(kept) and len(kept) == len(sites),
         "square": bool(kept) and why_not_square(capture, tower) is None,
         "grid": any(layout.keys.placed.any() for layout in layouts),
+        "cross": bool(kept) and streams(capture, tower) is not None,
         "class_token": "class" in roles,
         "gradients": bool(kept) and all(s in capture.gradients for s in kept),
         "values": bool(kept) and all(s in capture.values for s in kept),

@@ -14,6 +14,7 @@ NEEDS: dict[str, str] = {
     "weights": "needs the attention weights of every layer",
     "square": "needs square attention over one global set of tokens; here queries and keys differ, or lie in windows",
     "grid": "needs tokens that lie on the image",
+    "cross": "needs other tokens that read those of the image by cross-attention; here there are none",
     "class_token": "needs a class token; this model has none",
     "gradients": "needs gradients of a target",
     "values": "needs the value vectors",

@@ -157,8 +157,12 @@ def summed_relevance(steps: list[np.ndarray]) -> np.ndarray:
     return relevance
 
 
+def positive_step(capture: Capture, site: Site) -> np.ndarray:
+    """[Q, K]: the mean over heads of the positive part of gradient x attention."""
+    return (weights_of(capture, site) * gradients_of(capture, site)).clip(0).mean(0)
+
+
 def _positive_steps(capture: Capture, tower: str) -> tuple[list[np.ndarray], Rows]:
-    layers, rows = tower_weights(capture, tower)
+    _, rows = tower_weights(capture, tower)
     sites = [s for s in capture.sites if s.tower == tower]
-    steps = [(w * gradients_of(capture, s)).clip(0).mean(0) for s, w in zip(sites, layers, strict=True)]
-    return steps, rows
+    return [positive_step(capture, s) for s in sites], rows
