@@ -13,7 +13,7 @@ def quantised(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of weights as bytes: v = round(255 sqrt(w / rowmax)).
 
     The root gives small weights finer steps: a weight is off by at most rowmax (sqrt(w / rowmax) / 255 + 1 / 510^2),
-    so by less than 0.2 % of the row's largest weight, and weights near zero by less than 0.0004 %.
+    so by less than 0.4 % of the row's largest weight, and weights near zero by less than 0.0004 %.
 
     Args:
         weights: [H, Q, K], not negative.

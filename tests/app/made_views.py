@@ -51,7 +51,7 @@ def square(side: int, layers: int = 4, heads: int = 12, prefix: tuple[str, ...] 
 
     records = tuple(Layer(f"blocks.{n}.attn", "vision", n, heads, all_tokens, all_tokens) for n in range(layers))
     numbers = np.random.default_rng(9).random((layers, heads))
-    numbers[1, 3] = 7.0
+    numbers[-1, -1] = 7.0
     return View(
         title=f"random {side} x {side}", picture=picture_of(drawn(768, 768)), layers=records, load=load,
         statistics={"distance": tuple(map(tuple, numbers.tolist())), "entropy": tuple(map(tuple, (-numbers).tolist()))},

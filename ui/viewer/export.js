@@ -60,12 +60,12 @@ async function figureSvg(figure) {
   const anchors = [["start", MARGIN], ["middle", MARGIN + 120], ["end", MARGIN + 240]];
   const numbers = texts.map((text, i) => `<text x="${anchors[i][1]}" y="${bar + 26}" text-anchor="${anchors[i][0]}" font-size="12">${escaped(text)}</text>`);
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height.toFixed(1)}" viewBox="0 0 ${width} ${height.toFixed(1)}" font-family="${escaped(figure.font)}, sans-serif" fill="#16242b">
-<defs><linearGradient id="scale">${stops.join("")}</linearGradient><clipPath id="picture"><rect width="${FIGURE_WIDTH}" height="${tall.toFixed(2)}"/></clipPath></defs>
+<defs><linearGradient id="scale">${stops.join("")}</linearGradient><filter id="calm"><feColorMatrix type="saturate" values="${saturationUnder(paint.opacity)}"/></filter><clipPath id="picture"><rect width="${FIGURE_WIDTH}" height="${tall.toFixed(2)}"/></clipPath></defs>
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="${MARGIN}" y="28" font-size="17" font-weight="600">${escaped(figure.title)}</text>
 <text x="${MARGIN}" y="49" font-size="13" fill="#43525a">${escaped(figure.subtitle)}</text>
 <g transform="translate(${MARGIN} ${top})" clip-path="url(#picture)">
-<image width="${FIGURE_WIDTH}" height="${tall.toFixed(2)}" preserveAspectRatio="none" href="${await dataUrl(figure.photo)}"/>
+<image filter="url(#calm)" width="${FIGURE_WIDTH}" height="${tall.toFixed(2)}" preserveAspectRatio="none" href="${await dataUrl(figure.photo)}"/>
 ${cellsSvg(paint, scale)}
 ${outlinesSvg(paint.outlines || [], scale)}
 </g>

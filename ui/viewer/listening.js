@@ -5,12 +5,20 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 Viewer.prototype.listen = function listen() {
   followPointer(this.stage, {
     move: ([x, y]) => {
-      if (!this.layer || hit(this.layer.queryBoxes, x, y) < 0) return this.leavePatch();
+      if (!this.layer) return;
+      if (!this.layer.asksFromPlaces) this.light(hit(this.layer.keyBoxes, x, y));
+      if (hit(this.layer.queryBoxes, x, y) < 0) {
+        this.leavePatch();
+        return;
+      }
       const before = this.hover;
       this.hover = { kind: "point", x, y };
       if (!before || before.kind !== "point" || this.rowOf(before) !== this.rowOf(this.hover) || this.pins.length) this.paint();
     },
-    leave: () => this.leavePatch(),
+    leave: () => {
+      this.light(-1);
+      this.leavePatch();
+    },
     click: ([x, y]) => this.pinAt(x, y),
     panned: () => this.paint(),
   });

@@ -11,7 +11,7 @@ class MapDisplay {
     exportMenu(bar, () => this.figure());
     const box = element("div", { class: "stage" }, this.panel);
     this.sentence = element("div", { class: "sentence", hidden: true, role: "status" }, box);
-    this.stage = new Stage(box);
+    this.stage = new Stage(box, this.opacity);
     this.stage.heat.setAttribute("role", "img");
     const under = element("div", { class: "under" }, this.panel);
     this.scale = scaleBar(under, null);

@@ -17,6 +17,7 @@ function prepared({ header, arrays, bytes }) {
   layer.isSink = new Uint8Array(layer.N);
   for (const key of layer.sinks) layer.isSink[key] = 1;
   layer.borders = new Map();
+  layer.asksFromPlaces = layer.queryBoxes.some((edge) => !Number.isNaN(edge));
   return layer;
 }
 

@@ -3,8 +3,9 @@
 const SNAP = 4; // pixels that the pointer may move in a click
 
 class Stage {
-  constructor(box) {
+  constructor(box, cover) {
     this.box = box;
+    this.cover = cover;
     this.photo = element("canvas", { class: "photo" }, box);
     this.heat = element("canvas", { class: "heat" }, box);
     this.small = document.createElement("canvas");
@@ -16,6 +17,12 @@ class Stage {
   setPicture(image, width, height) {
     this.image = image;
     this.picture = [width, height];
+    this.paintPhoto();
+  }
+
+  // The picture loses colour under a map, so that the colours seen are the map's.
+  calm(cover) {
+    this.cover = cover;
     this.paintPhoto();
   }
 
@@ -82,6 +89,7 @@ class Stage {
     context.clearRect(0, 0, this.photo.width, this.photo.height);
     context.imageSmoothingEnabled = scale < 4;
     context.imageSmoothingQuality = "high";
+    context.filter = `saturate(${saturationUnder(this.cover)})`;
     context.drawImage(this.image, shift[0], shift[1], this.picture[0] * scale, this.picture[1] * scale);
   }
 
@@ -133,6 +141,10 @@ class Stage {
     const [x, y] = [box[0] * scale + shift[0], box[1] * scale + shift[1]];
     context.drawImage(this.small, x, y, (box[2] - box[0]) * scale, (box[3] - box[1]) * scale);
   }
+}
+
+function saturationUnder(cover) {
+  return Number((1 - 0.9 * cover).toFixed(2));
 }
 
 function gridImage({ columns, rows, cells }, values, range) {

@@ -19,7 +19,7 @@ class Viewer {
     this.panel = buildPanel(root, {
       fuse: (fuse) => this.set({ fuse }),
       mode: (mode) => this.set({ mode }),
-      opacity: (opacity) => { this.opacity = opacity; this.paint(); },
+      opacity: (opacity) => this.cover(opacity),
       smooth: () => this.toggleSmooth(),
       zoom: (factor) => this.zoom(factor),
       figure: () => this.figure(),
@@ -28,7 +28,7 @@ class Viewer {
       unit: () => { this.unit = this.unit === "percent" ? "even" : "percent"; this.paint(); },
     });
     this.panel.opacity.value = 100 * this.opacity;
-    this.stage = new Stage(this.panel.stage);
+    this.stage = new Stage(this.panel.stage, this.opacity);
     Object.entries({ tabindex: 0, role: "application" }).forEach(([k, v]) => this.stage.heat.setAttribute(k, v));
     this.navigator = new Navigator(this.panel.thumbs);
     this.listen();
@@ -184,7 +184,7 @@ class Viewer {
 
   nameOf(asked) {
     const row = this.rowOf(asked);
-    if (row === null) return "all patches (mean)";
+    if (row === null) return this.meanName();
     if (row === undefined) return "nothing";
     if (asked.label) return asked.label;
     if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `row ${row}`;
@@ -192,6 +192,24 @@ class Viewer {
     if (!grid) return `patch ${row}`;
     const at = grid.placeOf[row];
     return `patch (row ${Math.floor(at / grid.columns)}, column ${at % grid.columns})`;
+  }
+
+  meanName() {
+    if (!this.layer.asksFromPlaces) return "all rows (mean)";
+    return this.layer.windows > 1 ? "all windows (mean)" : "all patches (mean)";
+  }
+
+  // Which of the chips without a place of their own looked at a key: they light up.
+  light(key) {
+    if (this.lit === key) return;
+    this.lit = key;
+    const asked = (this.chipButtons || []).filter(({ chip }) => chip.row !== null && !chip.mean);
+    const looks = asked.map(({ chip }) => (key < 0 ? 0 : Math.max(0, valuesOf(this.layer, chip.row, this.how())[key] || 0)));
+    const most = Math.max(1e-9, ...looks);
+    asked.forEach(({ button }, i) => {
+      button.classList.toggle("lit", key >= 0);
+      button.style.setProperty("--lit", looks[i] / most);
+    });
   }
 
   // What is to be painted: one row, or the difference of two.
@@ -303,7 +321,7 @@ class Viewer {
     if (this.drawnChips === drawn) return;
     this.drawnChips = drawn;
     chips.replaceChildren();
-    const all = { label: this.layer.windows > 1 ? "all windows (mean)" : "all patches (mean)", mean: true };
+    const all = { label: this.meanName(), mean: true };
     this.chipButtons = [all, ...this.chips].map((chip) => {
       const asked = chip.mean ? { kind: "mean" } : { kind: "row", row: chip.row, label: chip.label };
       const button = element("button", { type: "button", class: "chip", disabled: chip.row === null && !chip.mean }, chips);
@@ -349,7 +367,9 @@ class Viewer {
     if (!whole) return;
     const beside = whole > NARROW;
     if (this.stage.picture) {
-      this.stage.fit(beside ? whole - Math.max(SIDE_LEAST, 0.3 * whole) : whole, this.data.height - this.panel.bar.offsetHeight - 80);
+      const heads = LABEL + this.navigator.columns * (28 + GAP) + 26;
+      const side = Math.max(SIDE_LEAST, 0.3 * whole, Math.min(heads, 0.46 * whole));
+      this.stage.fit(beside ? whole - side : whole, this.data.height - this.panel.bar.offsetHeight - 80);
       this.panel.viewer.style.setProperty("--stage", `${Math.max(this.stage.size[0], SCALE_LEAST)}px`);
     }
     this.navigator.fit(this.panel.scroll.clientWidth - 2, this.data.height - 190);
@@ -375,6 +395,12 @@ class Viewer {
 
   zoom(factor) {
     this.stage.zoomBy(factor, this.hover?.kind === "point" ? [this.hover.x, this.hover.y] : null);
+    this.paint();
+  }
+
+  cover(opacity) {
+    this.opacity = opacity;
+    this.stage.calm(opacity);
     this.paint();
   }
 
