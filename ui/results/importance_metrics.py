@@ -1,0 +1,112 @@
+"""The ways to say how much a head matters, and what they say of every head of one picture or a set.
+
+A cheap metric is held to the exact effect that it can predict. One with a sign (gate times gradient of the log-probability)
+guesses by how much the loss rises. One without a sign can only say that the answer moves: the Jensen-Shannon distance. A
+direct contribution guesses by how much the class's score falls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ui.results.heads import averaged
+
+if TYPE_CHECKING:
+    from analysis.results import HeadMatrix
+    from model_adapters import Site
+
+LOSS, ANSWER, SCORE = "loss change", "Jensen-Shannon distance", "score drop"
+"""The exact effects that cheap metrics are held to."""
+MEASURES = (LOSS, ANSWER, "probability drop", "rank change", "flip")
+"""What `analysis.ablation_importance` can state."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to say how much a head matters."""
+
+    name: str
+    title: str
+    method: str
+    """The registered method."""
+    truth: str = ""
+    """Name of the exact metric that it is fairly compared with; empty for exact ones."""
+    signed: bool = False
+    unit: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
+    per_layer: bool = False
+    """Brought to length 1 in each layer after averaging, as Michel et al. do."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Measured by silencing heads."""
+        return not self.truth
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric(LOSS, "Exact: rise of the loss", "ablation_importance", signed=True, unit="nats"),
+    Metric(ANSWER, "Exact: change of the answer", "ablation_importance"),
+    Metric("probability drop", "Exact: fall of the probability", "ablation_importance", signed=True),
+    Metric(SCORE, "Exact: fall of the score", "ablation_importance", signed=True),
+    Metric("rank change", "Exact: ranks lost", "ablation_importance", signed=True, unit="ranks"),
+    Metric("flip", "Exact: share of answers that change", "ablation_importance"),
+    Metric("layer class", "Exact: change of the layer's class token", "layer_change", options=(("tokens", "class"),)),
+    Metric("layer patches", "Exact: change of the layer's patches", "layer_change", options=(("tokens", "patches"),)),
+    Metric("gate_times_gradient", "Gate × gradient", "gate_times_gradient", LOSS, True, "nats"),
+    Metric("gate_gradient", "Gate gradient per token", "gate_gradient", ANSWER, options=(("per", "token"),)),
+    Metric("gate_gradient_layer", "Gate gradient per token, layer normalised", "gate_gradient", ANSWER, per_layer=True),
+    Metric("gate_gradient_gate", "Gate gradient per gate", "gate_gradient", ANSWER, options=(("per", "gate"),)),
+    Metric("squared_gradient", "Squared gate gradient", "squared_gradient", ANSWER),
+    Metric("head_contributions", "Direct contribution to the score", "head_contributions", SCORE, True, "score"),
+    Metric("confidence", "Confidence", "confidence", ANSWER),
+    Metric("confidence_class", "Confidence of the class token", "confidence", ANSWER, options=(("rows", "class"),)),
+    Metric("norm_output", "Weight norm, output", "weight_norms", ANSWER, options=(("module", "output"),)),
+    Metric("norm_value", "Weight norm, value", "weight_norms", ANSWER, options=(("module", "value"),)),
+)
+BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
+EXACT = tuple(metric for metric in METRICS if metric.is_exact)
+CHEAP = tuple(metric for metric in METRICS if not metric.is_exact)
+SHOWN = (LOSS, "gate_times_gradient")
+"""What stands side by side before anything is chosen."""
+COMPARED = (LOSS, "gate_times_gradient", "gate_gradient", "squared_gradient", "confidence")
+"""What heads are removed by before anything is chosen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Importances:
+    """Every metric on every picture of a set (or on one)."""
+
+    each: Mapping[str, np.ndarray]
+    """Metric's name -> [B, L, H]."""
+    sites: tuple[Site, ...]
+    """[L]."""
+    labels: np.ndarray
+    """[B] the classes that it is about."""
+    refused: Mapping[str, str]
+    """Metric's name -> why it is missing."""
+    note: str = ""
+    """How the exact ones were made."""
+
+    def matrix(self, name: str) -> HeadMatrix:
+        """A metric over all pictures, with intervals where there are several."""
+        metric = BY_NAME[name]
+        found = averaged(self.each[name], self.sites, signed=metric.signed, label=metric.title, unit=metric.unit)
+        return _per_layer(found) if metric.per_layer else found
+
+    def names(self, *, exact: bool | None = None) -> list[str]:
+        """The metrics that are there."""
+        return [m.name for m in METRICS if m.name in self.each and exact in (None, m.is_exact)]
+
+    def together(self, other: Importances) -> Importances:
+        """Both, for the same pictures."""
+        refused = {**self.refused, **other.refused}
+        return Importances({**self.each, **other.each}, self.sites, self.labels, refused, self.note or other.note)
+
+
+def _per_layer(matrix: HeadMatrix) -> HeadMatrix:
+    length = np.sqrt(np.nansum(matrix.values**2, axis=1, keepdims=True)) + 1e-20
+    return replace(matrix, values=matrix.values / length, low=None, high=None)
