@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import log_softmax
-
-from model_adapters.edits import Edit
-
-Run = Callable[[tuple[Edit, ...]], np.ndarray]
-"""Edits -> logits [B, C] of the same images."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ the same steps. Cells on which no token lies are taken last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -15,11 +15,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from analysis.results import TokenMap
+from analysis.runs import Score
 
 Fill = Literal["mean", "blur", "shuffle"]
 FILLS: tuple[Fill, ...] = ("mean", "blur", "shuffle")
-Score = Callable[[np.ndarray], np.ndarray]
-"""Pictures [B, height, width, 3], in the numbers of the given one, to scores [B]."""
 BLUR = 0.08
 """Standard deviation of the blur, as a share of the longer side."""
 

@@ -12,9 +12,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from analysis.edit_effects import Effect, Run, effect
+from analysis.edit_effects import Effect, effect
 from analysis.registry import Range, method
 from analysis.results import HeadMatrix
+from analysis.runs import Run
 from model_adapters import Where
 from model_adapters.edits import Edit, Gate, Skip
 

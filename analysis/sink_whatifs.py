@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from analysis.edit_effects import Effect, Run, effect
+from analysis.edit_effects import Effect, effect
 from analysis.registry import Range, method
+from analysis.runs import Run
 from analysis.token_rows import hidden_of
 from model_adapters import Capture, Where
 from model_adapters.edits import AddTokens, Block, Edit, SetHidden, Values

@@ -9,8 +9,9 @@ import torch
 from captum.metrics import infidelity as captum_infidelity
 from captum.metrics import sensitivity_max
 
-from analysis.perturbation import Cells, Score, scored
+from analysis.perturbation import Cells, scored
 from analysis.results import TokenMap
+from analysis.runs import Score
 
 RADIUS = 0.02
 """The largest change of a pixel for the sensitivity, as a share of the range of its numbers."""

@@ -9,10 +9,13 @@ import numpy as np
 
 from analysis.registry import Range, method
 from analysis.results import HeadMatrix, Profile
+from analysis.sinks import sinks_by_attention, sinks_by_massive_dimensions, sinks_by_norm
 from analysis.strength_rows import Readers, Window, evenness, given_to, hops, largest, reach, reading_rows, ring, windows
 from model_adapters import Capture, Site
 
 Receiver = Literal["class", "registers", "sinks", "self"]
+SinkSign = Literal["even share", "attention", "norm", "massive dimensions"]
+"""How sinks are found: by a multiple of the even share, or by a sign of the module `sinks`, with its own threshold."""
 
 
 def tower_sites(capture: Capture, tower: str) -> tuple[Site, ...]:
@@ -152,6 +155,7 @@ def attention_share(
     to: Receiver = "class",
     rows: Readers = "patches",
     sinks: Sequence[int] | None = None,
+    sinks_by: SinkSign = "even share",
     sink_factor: Annotated[float, Range(1, 1000)] = 10.0,
 ) -> HeadMatrix:
     """Which share of their weight rows give to the class token, to registers, to sinks or to themselves.
@@ -161,15 +165,31 @@ def attention_share(
         tower: which tower.
         to: who receives.
         rows: who gives.
-        sinks: the numbers of the sink keys; by default those that receive more than `sink_factor` times an even share
-            of the layer's weight, over all heads and kept rows (our definition).
-        sink_factor: see `sinks`.
+        sinks: the numbers of the sink keys; found in each layer by default.
+        sinks_by: how they are found. "even share": those that receive more than `sink_factor` times an even share of the
+            layer's weight, over all heads and kept rows (our definition). The others are `sinks_by_attention`, `sinks_by_norm`
+            and `sinks_by_massive_dimensions`, image by image, among the patches.
+        sink_factor: see `sinks_by`.
     """
 
     def of_rows(window: Window, site: Site) -> np.ndarray:
+        if to == "sinks" and sinks is None and sinks_by != "even share":
+            return np.einsum("bhqk,bk->bhq", window.weights, found_sinks(capture, site, sinks_by).astype(float))
         return given_to(window, receivers(window, to, sinks, sink_factor))
 
     return _matrix(capture, tower, rows, of_rows, f"share to {to}")
+
+
+def found_sinks(capture: Capture, site: Site, by: SinkSign) -> np.ndarray:
+    """Bool [B, K]: the tokens that the layer of a site reads as sinks."""
+    if capture.layouts[site].windows != 1:
+        raise ValueError(f"{site.name} attends within windows: sinks of the whole image are not among its keys.")
+    sign = {"attention": sinks_by_attention, "norm": sinks_by_norm, "massive dimensions": sinks_by_massive_dimensions}[by]
+    is_sink = sign(capture, tower=site.tower, layer=site.layer).is_sink
+    keys = capture.shapes[site][2]
+    if is_sink.shape[1] != keys:
+        raise ValueError(f"{site.name} reads {keys} keys, but the layer has {is_sink.shape[1]} tokens.")
+    return is_sink
 
 
 def receivers(window: Window, to: Receiver, sinks: Sequence[int] | None = None, sink_factor: float = 10.0) -> np.ndarray:

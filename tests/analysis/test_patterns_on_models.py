@@ -85,3 +85,34 @@ def check(result, method):
     arrays = [v for f in dataclasses.fields(result) if isinstance(v := getattr(result, f.name), np.ndarray)]
     floats = [a for a in arrays if a.dtype.kind == "f"]
     assert not any(np.isinf(a).any() or np.isnan(a).all() for a in floats), method
+
+
+@pytest.fixture(scope="module", params=["bundled:vit", "bundled:lvlm"])
+def head_codes(request):
+    """One point per vision head of a bundled model: the first components of its mean aligned map over four pictures."""
+    model = ma.load(request.param)
+    text = {"text": "is there a boat in the picture ?"} if model.kind == "lvlm" else {}
+    pictures = [scene((192, 192)).rotate(90 * turn) for turn in range(4)]
+    captures = [ma.capture(model, model.prepare(image=p, **text)) for p in pictures]
+    return METHODS["pattern_pca"].function(METHODS["aligned_maps"].function(captures)).codes
+
+
+def test_density_finds_groups_of_real_heads_or_says_that_all_is_noise(head_codes):
+    found = METHODS["density_clusters"].function(head_codes)
+    assert len(found.labels) == len(head_codes) and set(found.labels) <= set(range(-1, len(found.exemplars)))
+    for group in range(len(found.exemplars)):
+        members = np.flatnonzero(found.labels == group)
+        assert len(members) >= 4 and found.exemplars[group] in members
+        inside = np.linalg.norm(head_codes[members] - head_codes[members].mean(0), axis=1).mean()
+        assert inside < np.linalg.norm(head_codes - head_codes[members].mean(0), axis=1).mean()
+    assert np.isnan(found.silhouette) == (len(found.exemplars) < 2)
+    far = head_codes + 1e3 * np.eye(len(head_codes), head_codes.shape[1])[:, :1]  # one head thrown far out belongs to none
+    assert METHODS["density_clusters"].function(far).labels[0] == -1
+
+
+def test_k_means_of_real_heads_splits_them_better_than_lots_do(head_codes):
+    found = METHODS["k_means"].function(head_codes)
+    assert found.silhouette == pytest.approx(np.nanmax(found.scores)) and set(found.labels) == set(range(len(found.exemplars)))
+    rng = np.random.default_rng(0)
+    spread = lambda labels: sum(head_codes[labels == g].var(0).sum() * (labels == g).sum() for g in set(labels))  # noqa: E731
+    assert all(spread(found.labels) < spread(rng.permutation(found.labels)) for _ in range(20))

@@ -254,3 +254,34 @@ def test_layouts_with_keys_on_a_coarser_grid():
     with pytest.raises(ValueError, match="no layer has a map"):
         strength_maps.map_rank(capture)
     assert not grid_layout(2, 2).keys.placed[0]
+
+
+def planted_sinks():
+    """Patch 5 of image 0 and patch 9 of image 1 are long, and receive three times an even share."""
+    rng = np.random.default_rng(4)
+    hidden = rng.standard_normal((2, TOKENS, 8)).astype(np.float32)
+    weights = rng.uniform(0.9, 1.1, (2, 3, TOKENS, TOKENS)).astype(np.float32)
+    for image, token in enumerate((5, 9)):
+        hidden[image, token, 2] = 90
+        weights[image, :, :, token] = 3
+    weights /= weights.sum(-1, keepdims=True)
+    return hand_made([weights], grid=GRID, prefix=PREFIX, hidden=[hidden, hidden]), weights
+
+
+@pytest.mark.parametrize("sign", ["attention", "norm", "massive dimensions"])
+def test_sinks_are_found_image_by_image_by_the_signs_of_their_module(sign):
+    capture, weights = planted_sinks()
+    expected = (weights[0, :, 2:, 5].mean(1) + weights[1, :, 2:, 9].mean(1)) / 2
+    found = strength.attention_share(capture, to="sinks", sinks_by=sign).values[0]
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert strength.attention_share(capture, to="sinks").values[0].tolist() == [0, 0, 0]  # none has ten times an even share
+    assert strength.attention_share(capture, to="sinks", sinks=(5,), sinks_by=sign).values[0] == pytest.approx(
+        weights[:, :, 2:, 5].mean((0, 2)), rel=1e-5
+    )
+
+
+def test_sinks_of_the_whole_image_are_not_looked_for_in_windows():
+    capture = hand_made([random_weights(RNG, 2, 12)], grid=GRID, prefix=())
+    windowed = replace(capture, layouts={s: replace(layout, windows=2) for s, layout in capture.layouts.items()})
+    with pytest.raises(ValueError, match="attends within windows"):
+        strength.found_sinks(windowed, windowed.sites[0], "norm")
