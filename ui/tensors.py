@@ -105,6 +105,8 @@ def _weight(shown: View | MapView) -> int:
 
 
 SHELF = Shelf()
+FIRST_SENT = threading.Event()
+"""Set once a browser has got the first small maps: from then on heavy loading delays nobody's first picture."""
 
 
 def publish(shown: View | MapView) -> str:
@@ -147,7 +149,9 @@ def _thumbs(request: Request) -> Response:
     if not isinstance(held.shown, View):
         return PlainTextResponse("A single map has no thumbnails.", 404, headers=_HEADERS)
     if query in ("mean", "class"):
-        return _part(request, f"thumbs {query}", lambda view: thumbnails(view, query), View)
+        answer = _part(request, f"thumbs {query}", lambda view: thumbnails(view, query), View)
+        FIRST_SENT.set()
+        return answer
     try:
         return _answer(thumbnails(held.shown, query))
     except ValueError as error:

@@ -107,7 +107,9 @@ def test_the_start_picture_is_small_and_shows_the_bundled_model():
 
 
 def test_reading_needs_neither_torch_nor_streamlit():
-    command = "import sys, ui.recording, ui.tensors; sys.exit(repr(sorted({'torch', 'timm', 'streamlit', 'PIL'} & set(sys.modules))))"
+    command = (
+        "import sys, ui.recording, ui.tensors; sys.exit(repr(sorted({'torch', 'timm', 'streamlit', 'PIL'} & set(sys.modules))))"
+    )
     found = subprocess.run([sys.executable, "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.stderr.strip().splitlines()[-1] == "[]"
 

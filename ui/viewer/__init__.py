@@ -20,6 +20,7 @@ from ui.map_payload import MapView
 from ui.recording import View, known_numbers
 from ui.tensors import publish, url
 from ui.viewer.from_capture import map_of
+from ui.viewer.memory import decided
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,7 +86,7 @@ def viewer(
         height: pixels that the whole viewer may take.
         on_change: called before the page runs again because something was chosen.
     """
-    chosen = {"layer": layer, "head": head, "query": query, "fuse": fuse, "mode": mode}
+    given = {"layer": layer, "head": head, "fuse": fuse, "mode": mode}
     start = {
         "layer": len(view.layers) - 1 if layer is None else layer,
         "head": head or 0,
@@ -94,11 +95,12 @@ def viewer(
     }
     found = _component(
         key=key,
-        data=_header(view, height) | {"given": chosen},
+        data=_header(view, height) | {"given": given | {"query": query}},
         default={"selection": start | {"pins": [], "sort": ""}},
         on_selection_change=on_change or _nothing,
     )
-    return _state(view, found.selection)
+    memory = st.session_state.setdefault(f"viewer memory: {key}", {})
+    return _state(view, decided(memory, given, found.selection))
 
 
 def map_view(image: Image.Image, token_map: TokenMap | MapView, *, key: str, height: int = 420, title: str | None = None) -> None:
