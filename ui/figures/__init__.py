@@ -1,0 +1,79 @@
+"""Results as Plotly figures: one rule per type of result. Knows Plotly and no Streamlit.
+
+The rules are loaded with the first drawing, because the types of results bring torch along.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import plotly.graph_objects as go
+
+    from analysis.results import HeadMatrix, Profile
+
+
+def draw(
+    result: Any, *, chosen: tuple[int, int] | None = None, image: np.ndarray | None = None, names: Sequence[str] | None = None
+) -> go.Figure:
+    """The picture of a result.
+
+    Args:
+        result: what a method returned.
+        chosen: (row, head) that is outlined, where heads are shown.
+        image: [height, width, 3] uint8 below a map.
+        names: what to call the points of an embedding or the things of a clustering, one each.
+    """
+    from ui.figures.rules import Look, rule
+
+    return rule(result, Look(chosen, image, tuple(names) if names is not None else None))
+
+
+def has_rule(kind: Any) -> bool:
+    """Whether results of this type can be drawn."""
+    from ui.figures.rules import known
+
+    return known(kind)
+
+
+def draw_matrix_pair(first: HeadMatrix, second: HeadMatrix, *, chosen: tuple[int, int] | None = None) -> go.Figure:
+    """Two head matrices side by side on one scale."""
+    from ui.figures.heads import matrix_pair
+
+    return matrix_pair(first, second, chosen)
+
+
+def draw_scatter(exact: HeadMatrix, cheap: HeadMatrix, *, chosen: tuple[int, int] | None = None) -> go.Figure:
+    """An exact against a cheap number per head, with their rank correlation."""
+    from ui.figures.points import metric_scatter
+
+    return metric_scatter(exact, cheap, chosen)
+
+
+def draw_sparklines(profile: Profile, *, chosen: tuple[int, int] | None = None) -> go.Figure:
+    """A small curve per head, layers down and heads across."""
+    from ui.figures.heads import sparklines
+
+    return sparklines(profile, chosen)
+
+
+def draw_forest(
+    names: Sequence[str],
+    values: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    *,
+    chance: float | None = None,
+    label: str = "",
+    baselines: Sequence[str] = (),
+) -> go.Figure:
+    """Scores with their intervals, best on top, and a line where chance lies."""
+    from ui.figures.bars import forest
+
+    return forest(names, values, low, high, chance=chance, label=label, baselines=baselines)
+
+
+__all__ = ["draw", "draw_forest", "draw_matrix_pair", "draw_scatter", "draw_sparklines", "has_rule"]
