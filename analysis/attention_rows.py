@@ -62,11 +62,15 @@ def weights_of(capture: Capture, site: Site) -> np.ndarray:
 
 def tower_weights(capture: Capture, tower: str) -> tuple[list[np.ndarray], Rows]:
     """Per layer [H, N, N] from the first to the last, and the tokens that they all share."""
-    reason = why_not_square(capture, tower)
-    if reason:
+    rows = tower_tokens(capture, tower)
+    return [weights_of(capture, s) for s in capture.sites if s.tower == tower], rows
+
+
+def tower_tokens(capture: Capture, tower: str) -> Rows:
+    """The tokens that all layers of a tower share; other towers are refused."""
+    if reason := why_not_square(capture, tower):
         raise ValueError(f"Every layer's square attention is needed: {reason}")
-    sites = [s for s in capture.sites if s.tower == tower]
-    return [weights_of(capture, s) for s in sites], capture.layouts[sites[0]].queries
+    return capture.layouts[next(s for s in capture.sites if s.tower == tower)].queries
 
 
 def why_not_square(capture: Capture, tower: str) -> str | None:
@@ -118,6 +122,20 @@ def on_image(
     if not len(here):
         raise ValueError(f"none of the {len(rows)} tokens lies on image {image}: there is nothing to draw.")
     return TokenMap(np.asarray(values)[here], rows.take(here), size, signed, label)
+
+
+def on_layer(
+    capture: Capture, site: Site, values: np.ndarray, rows: Rows, *, image: int, label: str, signed: bool = False
+) -> TokenMap:
+    """Values of tokens of one site as a map that is named after its layer."""
+    size = size_of(capture, capture.layouts[site])
+    return on_image(values, rows, size, image=image, signed=signed, label=f"{label}, {site.label}")
+
+
+def as_read(capture: Capture, tower: str, matrix: np.ndarray, *, read: Reader, image: int, label: str) -> TokenMap:
+    """What the reading tokens see of [N, N] from each token of a whole tower to each of its inputs, as a map."""
+    rows = tower_tokens(capture, tower)
+    return on_image(reading(rows, read) @ matrix, rows, tower_size(capture, tower), image=image, label=label)
 
 
 def size_of(capture: Capture, layout: Layout) -> tuple[int, int]:

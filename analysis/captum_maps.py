@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -192,12 +192,9 @@ def patch_ablation(forward: Forward, pixels: Pixels, target: int, *, baseline: B
         baseline: what takes the place of the patch.
         batch: patches per pass.
     """
-    with torch.no_grad():
-        found = FeatureAblation(forward).attribute(
-            pixels.batch().detach(), pixels.nothing(baseline), target, feature_mask=pixels.numbers()[None, None],
-            perturbations_per_eval=batch,
-        )  # fmt: skip
-    return _one_per_cell(pixels, found, "feature ablation by patch")
+    numbers = pixels.numbers()[None, None]
+    label = "feature ablation by patch"
+    return _drops(FeatureAblation(forward), pixels, target, baseline, batch, label, feature_mask=numbers)
 
 
 @method(
@@ -232,16 +229,19 @@ def occlusion(
     if window > min(pixels.grid):
         raise ValueError(f"a window of {window} patches was asked for, but the picture has {pixels.grid} of them.")
     side, step = window * pixels.cell, pixels.cell
+    windows = {"sliding_window_shapes": (3, side, side), "strides": (3, step, step)}
+    return _drops(Occlusion(forward), pixels, target, baseline, batch, "occlusion", **windows)
+
+
+def _drops(
+    way: FeatureAblation, pixels: Pixels, target: int, baseline: Baseline, batch: int, label: str, **pieces: Any
+) -> TokenMap:
+    """How much the score drops when pieces of the picture are replaced, one after the other."""
     with torch.no_grad():
-        found = Occlusion(forward).attribute(
-            pixels.batch().detach(), (3, side, side), (3, step, step), pixels.nothing(baseline), target,
-            perturbations_per_eval=batch,
-        )  # fmt: skip
-    return _one_per_cell(pixels, found, "occlusion")
-
-
-def _one_per_cell(pixels: Pixels, found: Tensor, label: str) -> TokenMap:
-    """Captum repeats the number of a feature on each of its pixels; here it stands once."""
+        found = way.attribute(
+            pixels.batch().detach(), baselines=pixels.nothing(baseline), target=target, perturbations_per_eval=batch, **pieces
+        )
+    # Captum repeats the number of a feature on each of its pixels; here it stands once.
     return pixels.summed(found / (found.shape[1] * pixels.cell**2), label)
 
 

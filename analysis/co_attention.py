@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.attention_rows import on_image, reading, same_tokens, tower_size, tower_weights
+from analysis.attention_rows import on_image, reading, same_tokens, tower_size, tower_tokens
 from analysis.registry import NEEDS, method
 from analysis.relevance import positive_step, summed_relevance
 from analysis.results import TokenMap
@@ -104,7 +104,7 @@ def _share(capture: Capture, found: Streams, count: int, query: int | None) -> n
     behind = _decoder_behind(capture, found)
     if behind is None:
         return reading(capture.layouts[own].queries, "auto")
-    _, rows = tower_weights(capture, behind)
+    rows = tower_tokens(capture, behind)
     sites = [s for s in capture.sites if s.tower == behind]
     relevance = summed_relevance([positive_step(capture, s) for s in sites])
     columns = rows.where("query", "image")

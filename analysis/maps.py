@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.attention_rows import Fuse, Reader, fused, kept_weights, on_image, reading, site_of, size_of
+from analysis.attention_rows import Fuse, Reader, fused, kept_weights, on_layer, reading, site_of
 from analysis.registry import method
 from analysis.results import TokenMap
 from model_adapters import Capture, Layout, Rows, Site
@@ -42,10 +42,9 @@ def raw_attention(
         read: whose view is shown where no query is given.
     """
     chosen = site_of(capture, site)
-    layout = capture.layouts[chosen]
     weights, kept = kept_weights(capture, chosen)
-    values, rows = view(fused(_heads(weights, head, chosen), fuse), kept, layout, query, read)
-    return on_image(values, rows, size_of(capture, layout), image=image, label=f"attention, {chosen.label}")
+    values, rows = view(fused(_heads(weights, head, chosen), fuse), kept, capture.layouts[chosen], query, read)
+    return on_layer(capture, chosen, values, rows, image=image, label="attention")
 
 
 @method(
@@ -76,7 +75,7 @@ def value_weighted_attention(
     weights, kept = kept_weights(capture, chosen)
     weights = _heads(weights * _value_lengths(capture, chosen, layout.windows)[:, kept], head, chosen)
     values, rows = view(fused(weights, fuse), kept, layout, query, read)
-    return on_image(values, rows, size_of(capture, layout), image=image, label=f"attention x value, {chosen.label}")
+    return on_layer(capture, chosen, values, rows, image=image, label="attention x value")
 
 
 def view(weights: np.ndarray, kept: np.ndarray, layout: Layout, query: int | None, read: Reader) -> tuple[np.ndarray, Rows]:

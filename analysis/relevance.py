@@ -8,19 +8,19 @@ import numpy as np
 
 from analysis.attention_rows import (
     Reader,
+    as_read,
     gradients_of,
     on_image,
-    reading,
+    on_layer,
     site_of,
-    size_of,
     tower_size,
-    tower_weights,
+    tower_tokens,
     weights_of,
 )
 from analysis.registry import Range, method
 from analysis.results import TokenMap
 from analysis.rollout import rolled_out
-from model_adapters import Capture, Rows, Site
+from model_adapters import Capture, Site
 
 
 @method(
@@ -45,11 +45,11 @@ def gradient_attention_relevance(
         first_layer: layers before this one are left out; -1 takes the last layer alone.
         read: whose view is shown.
     """
-    steps, rows = _positive_steps(capture, tower)
+    steps = _positive_steps(capture, tower)
     if not -len(steps) <= first_layer < len(steps):
         raise ValueError(f"first_layer={first_layer} was asked for, but the tower has {len(steps)} layers.")
-    values = reading(rows, read) @ summed_relevance(steps[first_layer:])
-    return on_image(values, rows, tower_size(capture, tower), image=image, label="gradient x attention, all layers")
+    relevance = summed_relevance(steps[first_layer:])
+    return as_read(capture, tower, relevance, read=read, image=image, label="gradient x attention, all layers")
 
 
 @method(
@@ -73,9 +73,8 @@ def gradient_rollout(
     Our combination of the two: rows of (gradient x attention)+ are scaled to sum to 1 and mixed with the skip connection;
     a row without positive evidence passes its token on. Options are those of `rollout`.
     """
-    steps, rows = _positive_steps(capture, tower)
-    values = reading(rows, read) @ rolled_out(steps, residual)
-    return on_image(values, rows, tower_size(capture, tower), image=image, label="gradient-weighted rollout")
+    product = rolled_out(_positive_steps(capture, tower), residual)
+    return as_read(capture, tower, product, read=read, image=image, label="gradient-weighted rollout")
 
 
 @method(
@@ -108,9 +107,7 @@ def gradient_attention(
     product = product if head is None else product[head : head + 1]
     product = (product if signed else product.clip(0)).mean(0)
     values = product.reshape(layout.windows, -1, product.shape[-1]).sum(1).ravel()
-    return on_image(
-        values, layout.keys, size_of(capture, layout), image=image, signed=signed, label=f"gradient x attention, {chosen.label}"
-    )
+    return on_layer(capture, chosen, values, layout.keys, image=image, signed=signed, label="gradient x attention")
 
 
 @method(
@@ -133,7 +130,7 @@ def token_grad_cam(capture: Capture, *, layer: int = -1, tower: str = "vision", 
         tower: which tower.
         image: which of several images.
     """
-    _, rows = tower_weights(capture, tower)
+    rows = tower_tokens(capture, tower)
     depths = sorted(n for name, n in capture.hidden if name == tower)[:-1]
     if not -len(depths) <= layer < len(depths):
         raise ValueError(f"layer={layer} was asked for, but hidden states of {len(depths)} layers were kept.")
@@ -162,7 +159,6 @@ def positive_step(capture: Capture, site: Site) -> np.ndarray:
     return (weights_of(capture, site) * gradients_of(capture, site)).clip(0).mean(0)
 
 
-def _positive_steps(capture: Capture, tower: str) -> tuple[list[np.ndarray], Rows]:
-    _, rows = tower_weights(capture, tower)
-    sites = [s for s in capture.sites if s.tower == tower]
-    return [positive_step(capture, s) for s in sites], rows
+def _positive_steps(capture: Capture, tower: str) -> list[np.ndarray]:
+    tower_tokens(capture, tower)
+    return [positive_step(capture, s) for s in capture.sites if s.tower == tower]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from analysis.attention_rows import Fuse, Reader, fused, on_image, reading, tower_size, tower_weights
+from analysis.attention_rows import Fuse, Reader, as_read, fused, tower_weights
 from analysis.registry import Range, method
 from analysis.results import TokenMap
 from model_adapters import Capture
@@ -42,10 +42,9 @@ def rollout(
         discard: share of the lowest weights of each row that is dropped; not part of the original.
         read: whose view is shown.
     """
-    layers, rows = tower_weights(capture, tower)
+    layers, _ = tower_weights(capture, tower)
     steps = (_discarded(fused(weights, fuse), discard) for weights in layers)
-    values = reading(rows, read) @ rolled_out(steps, residual)
-    return on_image(values, rows, tower_size(capture, tower), image=image, label="attention rollout")
+    return as_read(capture, tower, rolled_out(steps, residual), read=read, image=image, label="attention rollout")
 
 
 def rolled_out(layers: Iterable[np.ndarray], residual: float) -> np.ndarray:

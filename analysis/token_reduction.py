@@ -29,8 +29,8 @@ from model_adapters import Capture, Rows
 
 Rate = Annotated[float, Range(0.05, 1, 0.05)]
 Count = Annotated[int, Range(1, 256)]
-Choose = Callable[[Tokens, int], tuple[np.ndarray, np.ndarray]]
-"""(tokens, layer) -> groups [T] and weights [T]."""
+Choose = Callable[[Tokens, int, float], tuple[np.ndarray, np.ndarray]]
+"""(tokens, layer, keep rate or number of merges there) -> groups [T] and weights [T]."""
 NEEDED = {"weights", "square", "class_token"}
 ONE_PASS = " Without `look`, later steps read the attention of the whole sequence."
 NO_SIZES = "Attention is not made proportional to the size of merged tokens."
@@ -53,14 +53,13 @@ def evit(
     look: Look | None = None,
 ) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others become one token."""
-    rates = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
         scores = _from_class(tokens, layer)
-        return keep_top_and_fuse(scores, tokens.protected, rates.get(layer, keep)), scores
+        return keep_top_and_fuse(scores, tokens.protected, rate), scores
 
     said = "Training and the schedule of keep rates are left out; the fused token is a mean, where the original takes a sum."
-    return _plan(capture, layers, choose, look, said)
+    return _plan(capture, layers, keep, schedule, choose, look, said)
 
 
 @method(
@@ -80,12 +79,11 @@ def class_top(
     look: Look | None = None,
 ) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others are dropped."""
-    rates = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(_from_class(tokens, layer), tokens.protected, rates.get(layer, keep)), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        return keep_top(_from_class(tokens, layer), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, choose, look, "EViT without its fused token.")
+    return _plan(capture, layers, keep, schedule, choose, look, "EViT without its fused token.")
 
 
 @method(
@@ -105,13 +103,12 @@ def tome(
     look: Look | None = None,
 ) -> TokenPlan:
     """Which tokens become one when those with the likest keys are merged in every layer."""
-    counts = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
         likeness = cosine(tokens.vectors(layer, "keys").mean(0))
-        return matched(likeness, tokens.protected, int(counts.get(layer, merged))), tokens.sizes
+        return matched(likeness, tokens.protected, int(count)), tokens.sizes
 
-    return _plan(capture, layers, choose, look, f"{NO_SIZES} The order of the tokens is kept.")
+    return _plan(capture, layers, merged, schedule, choose, look, f"{NO_SIZES} The order of the tokens is kept.")
 
 
 @method(
@@ -125,11 +122,11 @@ def tome(
 def ats(capture: Capture, *, layers: tuple[int, ...] | None = None, samples: Count = 197, look: Look | None = None) -> TokenPlan:
     """Which patches stay when evenly spaced points of the cumulated significance choose them; the image decides how many."""
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.sqrt((tokens.vectors(layer, "values") ** 2).sum((0, 2)))
-        return sampled(_from_class(tokens, layer) * lengths, tokens.protected, samples), tokens.sizes
+        return sampled(_from_class(tokens, layer) * lengths, tokens.protected, int(count)), tokens.sizes
 
-    return _plan(capture, layers, choose, look, "Sampling at fixed evenly spaced points; nothing is trained.")
+    return _plan(capture, layers, samples, (), choose, look, "Sampling at fixed evenly spaced points; nothing is trained.")
 
 
 @method(
@@ -149,13 +146,12 @@ def mctf(
     look: Look | None = None,
 ) -> TokenPlan:
     """Which tokens become one when similarity, information and size decide together."""
-    counts = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
         received = tokens.attention(layer).mean((0, 1))
         weights = received * tokens.sizes
         vectors, sizes = tokens.vectors(layer, "keys").mean(0), tokens.sizes
-        now = int(counts.get(layer, merged))
+        now = int(count)
         there = matched(multi_criteria(vectors, received, sizes), tokens.protected, now // 2)
         half = tokens.after(there, weights)
         mean = np.zeros((there.max() + 1, len(there)))
@@ -165,9 +161,8 @@ def mctf(
         back = matched(likeness, half.protected, now - now // 2, odd_first=True)
         return numbered(back[there]), weights
 
-    return _plan(
-        capture, layers, choose, look, f"{NO_SIZES} One-step-ahead attention and training are left out; keys tell likeness."
-    )
+    said = f"{NO_SIZES} One-step-ahead attention and training are left out; keys tell likeness."
+    return _plan(capture, layers, merged, schedule, choose, look, said)
 
 
 @method(
@@ -188,12 +183,11 @@ def random_tokens(
 ) -> TokenPlan:
     """The baseline for every other method: patches that chance drops."""
     rng = np.random.default_rng(seed)
-    rates = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(rng.random(len(tokens.protected)), tokens.protected, rates.get(layer, keep)), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        return keep_top(rng.random(len(tokens.protected)), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, choose, look, "")
+    return _plan(capture, layers, keep, schedule, choose, look, "")
 
 
 @method(
@@ -213,41 +207,48 @@ def even_tokens(
 ) -> TokenPlan:
     """The baseline that knows nothing but the places: patches that lie as far from each other as can be."""
     rows = _rows(capture)
-    rates = _by_layer(capture, layers, schedule)
 
-    def choose(tokens: Tokens, layer: int) -> tuple[np.ndarray, np.ndarray]:
-        return evenly_spread(tokens.centres(rows), tokens.protected, rates.get(layer, keep)), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+        return evenly_spread(tokens.centres(rows), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, choose, look, "")
+    return _plan(capture, layers, keep, schedule, choose, look, "")
 
 
-def _plan(capture: Capture, layers: tuple[int, ...] | None, choose: Choose, look: Look | None, left_out: str) -> TokenPlan:
+def _plan(
+    capture: Capture,
+    layers: tuple[int, ...] | None,
+    amount: float,
+    schedule: tuple[float, ...],
+    choose: Choose,
+    look: Look | None,
+    left_out: str,
+) -> TokenPlan:
     rows = _rows(capture)
     tower = capture.sites[0].tower
     known = sorted({s.layer for s in capture.sites if s.tower == tower})
+    amounts = _by_layer(sorted(layers or known), amount, schedule)
     if missing := sorted(set(layers or ()) - set(known)):
         raise ValueError(f"layers {missing} were asked for, but the capture has attention of layers {known}.")
     everything = len(rows)
     tokens = Tokens(capture, tower, np.arange(everything), np.ones(everything), ~patches_of(rows, everything))
     steps: list[Step] = []
     sources = [tokens.source]
-    for layer in sorted(layers or known):
+    for layer, here in amounts.items():
         if look is not None and steps:
             done = tuple(e for e in (s.edit(tower) for s in steps) if e is not None)
             tokens = Tokens(look(done), tower, tokens.source, tokens.share, tokens.protected, fresh=True)
-        groups, weights = choose(tokens, layer)
+        groups, weights = choose(tokens, layer, here)
         steps.append(Step(layer, groups, weights))
         tokens = tokens.after(groups, weights)
         sources.append(tokens.source)
     return TokenPlan(tuple(steps), np.stack(sources), rows, tower, left_out + ("" if look is not None else ONE_PASS))
 
 
-def _by_layer(capture: Capture, layers: tuple[int, ...] | None, schedule: tuple[float, ...]) -> dict[int, float]:
-    """A schedule by the number of the layer; empty where none is given."""
-    numbers = sorted(layers or {s.layer for s in capture.sites if s.tower == capture.sites[0].tower})
-    if schedule and len(schedule) != len(numbers):
-        raise ValueError(f"a schedule needs one entry for each of {len(numbers)} layers. Got {len(schedule)}.")
-    return dict(zip(numbers, schedule, strict=False))
+def _by_layer(layers: list[int], amount: float, schedule: tuple[float, ...]) -> dict[int, float]:
+    """What each layer is given: its entry of the schedule, or the same amount everywhere."""
+    if schedule and len(schedule) != len(layers):
+        raise ValueError(f"a schedule needs one entry for each of {len(layers)} layers. Got {len(schedule)}.")
+    return dict(zip(layers, schedule or (amount,) * len(layers), strict=True))
 
 
 def _rows(capture: Capture) -> Rows:
