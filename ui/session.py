@@ -7,6 +7,7 @@ cancel), and the page goes on when the result is there. Errors become one senten
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
+from ui import tensors
 from ui.jobs import Cancelled, Job, Jobs, Lane, Progress
 from ui.pictures import Picture
 
@@ -54,8 +56,10 @@ def painted() -> None:
 
 
 def _warm_up() -> None:
-    # Importing torch and timm takes seconds; done earlier, it would delay the first paint by as much.
-    _painted.wait(timeout=4)
+    # Importing torch and timm takes seconds; done earlier, it would delay the first picture by as much.
+    if _painted.wait(timeout=4):
+        tensors.FIRST_SENT.wait(timeout=2)
+        time.sleep(0.3)
     _start_model(START, "pretrained").future.exception()
     import gc
 

@@ -21,7 +21,7 @@ from ui.map_payload import MapView
 from ui.payload import layer_payload, thumbnails
 from ui.recording import View
 
-LIMIT_BYTES = 1536 * 2**20
+LIMIT_BYTES = 2**30
 LIMIT_SECONDS = 2 * 3600.0
 GONE = "This picture is no longer kept here. Reload the page to see it again."
 _HEADERS = {"Content-Encoding": "identity", "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}

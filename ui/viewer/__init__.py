@@ -95,7 +95,7 @@ def viewer(
     }
     found = _component(
         key=key,
-        data=_header(view, height) | {"given": given | {"query": query}},
+        data=_sent(_header(view, height) | {"given": given | {"query": query}}),
         default={"selection": start | {"pins": [], "sort": ""}},
         on_selection_change=on_change or _nothing,
     )
@@ -115,7 +115,7 @@ def map_view(image: Image.Image, token_map: TokenMap | MapView, *, key: str, hei
     """
     shown = token_map if isinstance(token_map, MapView) else _kept_map(token_map, image)
     data = _place(shown, height) | {"kind": "map", "title": shown.title if title is None else title}
-    _component(key=key, data=data)
+    _component(key=key, data=_sent(data))
 
 
 def _kept_map(token_map: TokenMap, image: Image.Image) -> MapView:
@@ -129,6 +129,11 @@ def _kept_map(token_map: TokenMap, image: Image.Image) -> MapView:
         while len(_MAPS) > _MAPS_KEPT:
             del _MAPS[next(iter(_MAPS))]
         return shown
+
+
+def _sent(header: dict[str, Any]) -> list[dict[str, Any]]:
+    """In a list Streamlit does not look for data frames: it would import pandas for that, a second before the first picture."""
+    return [header]
 
 
 def _nothing() -> None:

@@ -4,8 +4,9 @@ const PLACES = new WeakMap();
 
 export default function (component) {
   const root = component.parentElement;
-  if (!PLACES.has(root)) PLACES.set(root, component.data.kind === "map" ? new MapDisplay(root) : new Viewer(root));
-  PLACES.get(root).receive(component);
+  const [data] = component.data;
+  if (!PLACES.has(root)) PLACES.set(root, data.kind === "map" ? new MapDisplay(root) : new Viewer(root));
+  PLACES.get(root).receive({ ...component, data });
   return () => {
     PLACES.get(root)?.dispose();
     PLACES.delete(root);
