@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +95,7 @@ def sidebar() -> bool:
 def _pick_model() -> None:
     names = [f"bundled:{name}" for name in _SEEING if (_MODELS / name).is_dir()]
     given = st.query_params.get("model", "")
-    options = list(dict.fromkeys([*names, *_catalogue(), *([given] if given else [])]))
+    options = _with([*names, *_catalogue()], given, _model_title)
     st.selectbox(
         "Model", options, key="model", bind="query-params", accept_new_options=True, format_func=_model_title,
         help="Bundled models need no download. Others: timm:NAME, hf:ID, or path:FOLDER for a folder of your own.",
@@ -113,6 +114,14 @@ def _pick_tower(found: Model) -> None:
             "Tower", towers(found), default=towers(found)[0], key="tower", bind="query-params", required=True,
             format_func=str.capitalize, help="Which part of the model is looked at.",
         )  # fmt: skip
+
+
+def _with(options: list[str], given: str, title: Callable[[str], str]) -> list[str]:
+    """The options, and what a link asks for besides; Streamlit writes titles into links, and a title is no option."""
+    known = list(dict.fromkeys(options))
+    if not given or given in known or given in map(title, known):
+        return known
+    return [*known, given]
 
 
 def _glance() -> None:
@@ -160,7 +169,7 @@ def _uploads() -> dict[str, Picture]:
 
 def _pick_picture() -> None:
     given = st.query_params.get("image", "")
-    options = list(dict.fromkeys([*_uploads(), START_PICTURE, *pictures.offered(), *([given] if given else [])]))
+    options = _with([*_uploads(), START_PICTURE, *pictures.offered()], given, pictures.title)
     st.selectbox(
         "Picture", options, key="image", bind="query-params", index=options.index(START_PICTURE), accept_new_options=True,
         format_func=pictures.title, help="Type scene:417 for any other scene; there is one for every number.",
