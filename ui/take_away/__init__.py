@@ -1,0 +1,76 @@
+"""What can be taken away from a picture: its numbers, the picture itself, the Python that makes it again, and its link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui.take_away.files import as_csv, as_npz, as_parquet
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+_DATA = {
+    "csv": (as_csv, "text/csv", "A table with one number per line."),
+    "npz": (as_npz, "application/octet-stream", "All arrays, for NumPy."),
+    "parquet": (as_parquet, "application/octet-stream", "The table with its types."),
+}
+_PICTURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+
+
+def menu(result: Any, figure: go.Figure | None, *, key: str, snippet: str = "", link: str = "", title: str = "") -> None:
+    """The menu of a picture. A file is made when it is asked for, not before.
+
+    Args:
+        result: what is drawn.
+        figure: the drawing; None where the picture has a menu of its own.
+        key: of this menu on its page.
+        snippet: Python that makes the result again.
+        link: the address of this view.
+        title: of the picture; also the beginning of the files' names.
+    """
+    name = _file_name(title or key)
+    with st.popover("", icon=":material/download:", help="Take away: data, figure, Python", key=f"{key}-take-away"):
+        _buttons("Data", key, name, {ending: (partial(make, result), mime, help) for ending, (make, mime, help) in _DATA.items()})
+        if figure is not None:
+            pictures = {ending: (partial(_still, figure, ending, title), mime, "") for ending, mime in _PICTURES.items()}
+            _buttons("Figure", key, name, pictures)
+        if snippet:
+            st.caption("Python")
+            st.code(snippet, language="python", wrap_lines=True)
+        if link:
+            st.caption("Link to this view")
+            st.code(link, language=None, wrap_lines=True)
+
+
+def _buttons(caption: str, key: str, name: str, made: dict[str, tuple[Callable[[], bytes], str, str]]) -> None:
+    st.caption(caption)
+    with st.container(horizontal=True, gap="small"):
+        for ending, (make, mime, help) in made.items():
+            st.download_button(
+                ending.upper() if ending != "parquet" else "Parquet",
+                make,
+                file_name=f"{name}.{ending}",
+                mime=mime,
+                help=help or None,
+                key=f"{key}-{ending}",
+                on_click="ignore",
+            )
+
+
+def _still(figure: go.Figure, ending: Any, title: str) -> bytes:
+    from ui.take_away.still import still
+
+    return still(figure, ending, title)
+
+
+def _file_name(title: str) -> str:
+    """Letters, digits and dashes only."""
+    words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in title.lower()).split()
+    return "-".join(words)[:60] or "headlight"
+
+
+__all__ = ["as_csv", "as_npz", "as_parquet", "menu"]
