@@ -19,12 +19,17 @@ function dataUrl(blob) {
 function cellsSvg({ boxes, grid, values, range, opacity, smooth }, scale) {
   const number = (v) => Number(v.toFixed(2));
   if (smooth && grid) {
+    const [x0, y0, x1, y1] = grid.box.map((v) => v * scale);
     const small = document.createElement("canvas");
     [small.width, small.height] = [grid.columns, grid.rows];
     small.getContext("2d").putImageData(gridImage(grid, values, range), 0, 0);
-    const [x0, y0, x1, y1] = grid.box.map((v) => v * scale);
+    const large = document.createElement("canvas"); // readers of SVG enlarge pictures each in their own way
+    [large.width, large.height] = [2 * (x1 - x0), 2 * (y1 - y0)].map(Math.round);
+    const context = large.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(small, 0, 0, large.width, large.height);
     const box = `x="${number(x0)}" y="${number(y0)}" width="${number(x1 - x0)}" height="${number(y1 - y0)}"`;
-    return `<image ${box} preserveAspectRatio="none" opacity="${opacity}" href="${small.toDataURL()}"/>`;
+    return `<image ${box} preserveAspectRatio="none" opacity="${opacity}" href="${large.toDataURL()}"/>`;
   }
   const cells = [];
   values.forEach((value, i) => {

@@ -82,6 +82,9 @@ class Navigator {
         context.fillStyle = "rgba(128,128,128,0.25)";
         context.fillRect(x, y, this.side, this.side);
       }
+      context.strokeStyle = "rgba(128,128,128,0.5)";
+      context.lineWidth = 1 / dense;
+      context.strokeRect(x, y, this.side, this.side);
     }
     this.paintLabels(context, style);
     this.paintChosen(context, style);

@@ -48,7 +48,10 @@ class Viewer {
     if (fresh) this.open(told || data.given);
     else {
       this.arrange();
-      if (told && !this.isEcho(told)) this.set(chosenOf(told), false);
+      if (told && !this.isEcho(told)) {
+        this.told = null;
+        this.set(chosenOf(told), false);
+      }
       this.layOut();
     }
   }
@@ -139,6 +142,7 @@ class Viewer {
     this.chips = chipsOf(this.layer, this.data.chips);
     this.drawChips();
     this.update();
+    if (this.pins.length) this.report();
     idle(() => [number + 1, number - 1].forEach((n) => this.data.layers[n] && cache === this.cache && cache.load(n).catch(() => {})));
   }
 
@@ -146,9 +150,13 @@ class Viewer {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       const { layer, head, fuse, mode, sort } = this.choice;
-      const pins = this.layer ? this.pins.map((pin) => this.rowOf(pin)).filter((row) => row !== undefined && row !== null) : [];
+      if (this.pins.length && this.layer?.layer !== layer) return; // the rows of pins are known when the layer is here: `show` reports
+      const pins = this.pins.map((pin) => this.rowOf(pin)).filter((row) => row !== undefined && row !== null);
+      const value = { layer, head, pins, fuse, mode, sort };
+      if (this.told === JSON.stringify(value)) return;
+      this.told = JSON.stringify(value);
       this.sent.push({ value: JSON.stringify({ layer, head, fuse, mode }), at: Date.now() });
-      this.tell({ layer, head, pins, fuse, mode, sort });
+      this.tell(value);
     }, TELL_AFTER);
   }
 
