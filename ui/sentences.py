@@ -19,9 +19,9 @@ LOOKS: Mapping[str, str] = {
     "global": "looks everywhere alike",
 }
 MIXED: Mapping[str, str] = {
-    "class": "to the class token", "register": "to registers", "sink": "to one patch whatever asks", "self": "to the patch itself",
-    "diagonal": "along one fixed offset", "row": "along its row", "column": "along its column", "local": "to its direct neighbours",
-    "content": "where the picture's content tells it to", "global": "everywhere alike",
+    "class": "to the class token", "register": "to registers", "sink": "to one patch whatever asks",
+    "self": "to the patch itself", "diagonal": "along one fixed offset", "row": "along its row", "column": "along its column",
+    "local": "to its direct neighbours", "content": "where the picture's content tells it to", "global": "everywhere alike",
 }  # fmt: skip
 """The same as parts of a mix."""
 _SMALL = 0.005

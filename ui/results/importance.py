@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ui.jobs import Progress
-from ui.results.heads import Text, each_subject, label_of, pass_seconds, sites_of
+from ui.results.heads import Text, each_subject, label_of, sites_of
 from ui.results.importance_metrics import BY_NAME, CHEAP, EXACT, SCORE, Importances, Metric
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def over_scenes(model: Model, ids: Sequence[str], text: Text, tower: str, progre
     return Importances(each, parts[0].sites, labels, refused, parts[0].note)
 
 
-def exact_seconds(model: Model, subject: Subject, tower: str) -> float:
-    """About how long the exact metrics take on one picture."""
+def exact_seconds(model: Model, tower: str, one_pass: float) -> float:
+    """About how long the exact metrics take on one picture, given the seconds of one pass."""
     heads = sum(site.heads for site in (model.report.seen if model.kind == "vit" else sites_of(model, tower)))
     # Blocks that are run by hand start at the silenced head's layer, so half of the work falls away.
-    return pass_seconds(model, subject) * heads * (0.5 if model.kind == "vit" else 1.0)
+    return one_pass * heads * (0.5 if model.kind == "vit" else 1.0)

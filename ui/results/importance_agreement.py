@@ -75,7 +75,7 @@ def agreement(found: Importances, names: Sequence[str]) -> Agreement:
     """How alike the rankings of heads by these metrics are."""
     from analysis.agreement import metric_agreement
 
-    return metric_agreement({BY_NAME[name].title: found.matrix(name) for name in names})
+    return metric_agreement({BY_NAME[name].short: found.matrix(name) for name in names})
 
 
 def trust(found: Importances, truth: str) -> Trust:
@@ -110,9 +110,9 @@ def removed(
     )  # type: ignore[arg-type]  # fmt: skip
 
 
-def removal_passes(found: Importances, names: Sequence[str], pictures: int) -> int:
+def removal_passes(names: Sequence[str], pictures: int) -> int:
     """How many passes `removed` takes."""
-    return (len(names) + RANDOM_ORDERS) * STEPS * pictures + 1
+    return ((len(names) + RANDOM_ORDERS) * STEPS + 1) * pictures
 
 
 def by_class(found: Importances, name: str) -> ByClass:

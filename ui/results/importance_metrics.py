@@ -8,8 +8,8 @@ direct contribution guesses by how much the class's score falls.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from analysis.results import HeadMatrix
     from model_adapters import Site
 
-LOSS, ANSWER, SCORE = "loss change", "Jensen-Shannon distance", "score drop"
+LOSS: Final = "loss change"
+ANSWER: Final = "Jensen-Shannon distance"
+SCORE: Final = "score drop"
 """The exact effects that cheap metrics are held to."""
 MEASURES = (LOSS, ANSWER, "probability drop", "rank change", "flip")
 """What `analysis.ablation_importance` can state."""
@@ -31,6 +33,8 @@ class Metric:
 
     name: str
     title: str
+    short: str
+    """For axes."""
     method: str
     """The registered method."""
     truth: str = ""
@@ -47,25 +51,28 @@ class Metric:
         return not self.truth
 
 
+_EXACT, _SLOPE = "ablation_importance", "gate_gradient"
+_OF_CLASS = (("rows", "class"),)
+_LAYER, _NORM = "layer_change", "weight_norms"
 METRICS: tuple[Metric, ...] = (
-    Metric(LOSS, "Exact: rise of the loss", "ablation_importance", signed=True, unit="nats"),
-    Metric(ANSWER, "Exact: change of the answer", "ablation_importance"),
-    Metric("probability drop", "Exact: fall of the probability", "ablation_importance", signed=True),
-    Metric(SCORE, "Exact: fall of the score", "ablation_importance", signed=True),
-    Metric("rank change", "Exact: ranks lost", "ablation_importance", signed=True, unit="ranks"),
-    Metric("flip", "Exact: share of answers that change", "ablation_importance"),
-    Metric("layer class", "Exact: change of the layer's class token", "layer_change", options=(("tokens", "class"),)),
-    Metric("layer patches", "Exact: change of the layer's patches", "layer_change", options=(("tokens", "patches"),)),
-    Metric("gate_times_gradient", "Gate × gradient", "gate_times_gradient", LOSS, True, "nats"),
-    Metric("gate_gradient", "Gate gradient per token", "gate_gradient", ANSWER, options=(("per", "token"),)),
-    Metric("gate_gradient_layer", "Gate gradient per token, layer normalised", "gate_gradient", ANSWER, per_layer=True),
-    Metric("gate_gradient_gate", "Gate gradient per gate", "gate_gradient", ANSWER, options=(("per", "gate"),)),
-    Metric("squared_gradient", "Squared gate gradient", "squared_gradient", ANSWER),
-    Metric("head_contributions", "Direct contribution to the score", "head_contributions", SCORE, True, "score"),
-    Metric("confidence", "Confidence", "confidence", ANSWER),
-    Metric("confidence_class", "Confidence of the class token", "confidence", ANSWER, options=(("rows", "class"),)),
-    Metric("norm_output", "Weight norm, output", "weight_norms", ANSWER, options=(("module", "output"),)),
-    Metric("norm_value", "Weight norm, value", "weight_norms", ANSWER, options=(("module", "value"),)),
+    Metric(LOSS, "Exact: rise of the loss", "loss", _EXACT, signed=True, unit="nats"),
+    Metric(ANSWER, "Exact: change of the answer", "answer", _EXACT),
+    Metric("probability drop", "Exact: fall of the probability", "probability", _EXACT, signed=True),
+    Metric(SCORE, "Exact: fall of the score", "score", _EXACT, signed=True),
+    Metric("rank change", "Exact: ranks lost", "ranks", _EXACT, signed=True, unit="ranks"),
+    Metric("flip", "Exact: share of answers that change", "flips", _EXACT),
+    Metric("layer class", "Exact: change of its layer's class token", "layer, class", _LAYER, options=(("tokens", "class"),)),
+    Metric("layer patches", "Exact: change of its layer's patches", "layer, patches", _LAYER, options=(("tokens", "patches"),)),
+    Metric("gate_times_gradient", "Gate × gradient", "gate × gradient", "gate_times_gradient", LOSS, True, "nats"),
+    Metric(_SLOPE, "Gate gradient per token", "slope per token", _SLOPE, ANSWER, options=(("per", "token"),)),
+    Metric("slope_layer", "Gate gradient, layer normalised", "slope, normalised", _SLOPE, ANSWER, per_layer=True),
+    Metric("slope_gate", "Gate gradient per gate", "slope per gate", _SLOPE, ANSWER, options=(("per", "gate"),)),
+    Metric("squared_gradient", "Squared gate gradient", "squared slope", "squared_gradient", ANSWER),
+    Metric("head_contributions", "Direct contribution to the score", "direct", "head_contributions", SCORE, True, "score"),
+    Metric("confidence", "Confidence", "confidence", "confidence", ANSWER),
+    Metric("confidence_class", "Confidence of the class token", "confidence, class", "confidence", ANSWER, options=_OF_CLASS),
+    Metric("norm_output", "Weight norm, output", "norm, output", _NORM, ANSWER, options=(("module", "output"),)),
+    Metric("norm_value", "Weight norm, value", "norm, value", _NORM, ANSWER, options=(("module", "value"),)),
 )
 BY_NAME: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
 EXACT = tuple(metric for metric in METRICS if metric.is_exact)
@@ -90,16 +97,24 @@ class Importances:
     """Metric's name -> why it is missing."""
     note: str = ""
     """How the exact ones were made."""
+    _made: dict[str, HeadMatrix] = field(default_factory=dict, repr=False)
 
     def matrix(self, name: str) -> HeadMatrix:
         """A metric over all pictures, with intervals where there are several."""
-        metric = BY_NAME[name]
-        found = averaged(self.each[name], self.sites, signed=metric.signed, label=metric.title, unit=metric.unit)
-        return _per_layer(found) if metric.per_layer else found
+        if name not in self._made:
+            metric = BY_NAME[name]
+            found = averaged(self.each[name], self.sites, signed=metric.signed, label=metric.title, unit=metric.unit)
+            self._made[name] = _per_layer(found) if metric.per_layer else found
+        return self._made[name]
 
     def names(self, *, exact: bool | None = None) -> list[str]:
         """The metrics that are there."""
         return [m.name for m in METRICS if m.name in self.each and exact in (None, m.is_exact)]
+
+    def first(self, count: int) -> Importances:
+        """The same metrics, but with the labels of the first pictures only: heads stay ordered by all of them."""
+        made = {name: self.matrix(name) for name in self.each}
+        return replace(self, labels=self.labels[:count], _made=made)
 
     def together(self, other: Importances) -> Importances:
         """Both, for the same pictures."""

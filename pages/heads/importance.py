@@ -1,0 +1,22 @@
+"""Heads / Importance: which heads this prediction depends on, exactly and by cheap metrics."""
+
+import streamlit as st
+
+from ui import importance_asked, page, pickers, session
+from ui import importance_parts as parts
+
+page.header("Importance", "Which heads does this prediction depend on?", about=("model", "picture", "class", "head"))
+name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
+model = session.model(name, weights)
+asked = importance_asked.asked(model, name, weights, picture)
+left, right = st.columns([2, 1], gap="medium")
+with left:
+    found = importance_asked.found(asked)
+    if found is not None:
+        parts.matrices(asked, found)
+if found is not None:
+    with right:
+        parts.scatter(asked, found)
+        parts.inspector(asked, found)
+    with left:
+        parts.below(asked, found)

@@ -1,0 +1,113 @@
+"""Pictures of one head: its rings on the image, its pattern, its ranks, the answer with and without it; layers by hops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from analysis.results import Profile
+from ui import colours
+from ui.figures.frame import CLEAR, framed, heat, humane, named
+from ui.figures.rules import Look, rule
+
+if TYPE_CHECKING:
+    from model_adapters import Rows
+    from ui.results.passport import Without
+    from ui.results.strength import Rings
+
+_ROW = 25
+
+
+def trend_map(profile: Profile) -> go.Figure:
+    """Layers by hops: how far a layer's heads look on average."""
+    layers = [f"{site.layer}.{site.call}" if site.call else str(site.layer) for site in profile.sites]
+    cells = heat(profile.values.mean(1), label=profile.label, unit=profile.unit, xgap=1, ygap=1)
+    cells.hovertemplate = "layer %{y}, %{x} hops away: %{z:.3g}<extra></extra>"
+    figure = go.Figure(cells)
+    framed(figure, x="Hops", y="Layer", height=int(np.clip(26 * len(layers) + 80, 220, 560)))
+    figure.update_traces(x=[str(int(step)) for step in profile.steps], y=layers)
+    figure.update_xaxes(type="category", showgrid=False)
+    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+
+
+def rings_on_image(rings: Rings, queries: Rows, image: np.ndarray, numbers: Sequence[int]) -> go.Figure:
+    """One patch's rings over the picture; every patch can be clicked, and carries (row, 0).
+
+    Args:
+        rings: of one patch.
+        queries: all rows of the site.
+        image: [height, width, 3] uint8.
+        numbers: the rows that lie on the picture.
+    """
+    figure = rule(rings.map, Look(image=image))
+    x0, y0, x1, y1 = (float(side) for side in queries.boxes[rings.row])
+    for colour, width in (("#10181c", 5), ("#ffffff", 2)):
+        figure.add_shape(type="rect", x0=x0, x1=x1, y0=y0, y1=y1, line={"color": colour, "width": width})
+    boxes = queries.boxes[np.asarray(numbers)]
+    figure.add_scatter(
+        x=(boxes[:, 0] + boxes[:, 2]) / 2, y=(boxes[:, 1] + boxes[:, 3]) / 2, mode="markers", showlegend=False,
+        marker={"color": CLEAR, "size": 14, "symbol": "square", "line": {"width": 0}},
+        selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+        customdata=[(int(number), 0) for number in numbers], hovertemplate="row %{customdata[0]}<extra></extra>",
+    )  # fmt: skip
+    figure.update_layout(height=300, clickmode="event+select")
+    return figure
+
+
+def ring_bars(rings: Rings) -> go.Figure:
+    """What one patch gives to each ring, beside the head's mean patch."""
+    hops = np.arange(len(rings.mass))
+    figure = go.Figure(go.Bar(x=hops, y=rings.mass, name="this patch", marker={"color": colours.CATEGORICAL[1]}))
+    figure.add_scatter(
+        x=hops, y=rings.usual, name="mean patch", mode="lines+markers", line={"color": colours.NEUTRAL, "width": 2}
+    )
+    figure.update_traces(hovertemplate="%{x} hops: %{y:.3f}<extra></extra>")
+    framed(figure, x="Hops away", y="Mass of the ring", height=190, legend=True)
+    return figure.update_yaxes(rangemode="tozero")
+
+
+def pattern(values: np.ndarray) -> go.Figure:
+    """One head's mean pattern, the query in the middle."""
+    rows, columns = ((size - 1) // 2 for size in values.shape)
+    cells = heat(values, label="share of attention", x=np.arange(-columns, columns + 1), y=np.arange(-rows, rows + 1))
+    cells.hovertemplate = "%{y} down, %{x} right: %{z:.2g}<extra></extra>"
+    figure = go.Figure(cells)
+    framed(figure, x="Patches right of the query", y="Patches down", height=300)
+    figure.update_xaxes(constrain="domain", showgrid=False)
+    return figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
+
+
+def rank_dots(names: Sequence[str], places: Sequence[int], of: int, exact: Sequence[bool]) -> go.Figure:
+    """A head's place by each metric, the most important to the right; exact metrics are full dots."""
+    figure = go.Figure()
+    for is_exact, label, colour, symbol in ((True, "exact", 1, "circle"), (False, "cheap", 3, "diamond-open")):
+        here = [n for n, one in enumerate(exact) if one == is_exact]
+        figure.add_scatter(
+            x=[places[n] for n in here], y=[names[n] for n in here], mode="markers", name=label,
+            marker={"color": colours.CATEGORICAL[colour], "size": 10, "symbol": symbol},
+            hovertemplate="%{y}: place %{x} of " + str(of) + "<extra></extra>",
+        )  # fmt: skip
+    framed(figure, x=f"Place among {of} heads (right: most important)", height=70 + _ROW * len(names), legend=True)
+    figure.update_xaxes(range=[of + 0.6, 0.4])
+    return figure.update_yaxes(type="category", categoryorder="array", categoryarray=list(names)[::-1])
+
+
+def before_after(found: Without) -> go.Figure:
+    """Probabilities with and without a head."""
+    figure = go.Figure()
+    for values, label, colour in (
+        (found.after, "without it", colours.CATEGORICAL[3]),
+        (found.before, "as it is", colours.CATEGORICAL[1]),
+    ):
+        figure.add_bar(
+            x=values, y=list(found.names), orientation="h", name=label, marker={"color": colour},
+            text=[humane(value) for value in values], textposition="outside", cliponaxis=False,
+            hovertemplate="%{y}, " + label + ": %{x:.3f}<extra></extra>",
+        )  # fmt: skip
+    framed(figure, x=named("probability"), height=70 + 2 * _ROW * len(found.names), legend=True)
+    figure.update_layout(legend={"traceorder": "reversed"}, bargap=0.25)
+    figure.update_xaxes(range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)

@@ -1,0 +1,149 @@
+"""What is asked on the page Importance, and the importances that answer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui import controls, pickers, session, set_jobs
+from ui.jobs import Progress
+from ui.pictures import Picture
+
+if TYPE_CHECKING:
+    from model_adapters import Model, Subject
+    from ui.results.importance_metrics import Importances
+
+ONE, SET = "picture", "scenes"
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the controls say."""
+
+    model: Model
+    names: tuple[str, str]
+    """Model's name and weights."""
+    picture: Picture
+    subject: Subject
+    tower: str
+    text: Any
+    label: int
+    over_set: bool
+    scenes: int
+    shown: tuple[str, ...]
+    against: str
+    seconds: float
+    """Of one plain pass."""
+
+    @property
+    def key(self) -> tuple:
+        """What importances depend on."""
+        where = self.scenes if self.over_set else (self.picture.key, self.label)
+        return (*self.names, self.text, self.tower, where)
+
+    @property
+    def heads(self) -> int:
+        """How many heads the tower has."""
+        from ui.results.heads import sites_of
+
+        return sum(site.heads for site in sites_of(self.model, self.tower))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The scenes of the set."""
+        from ui.results.heads import scene_ids
+
+        return scene_ids(self.scenes)
+
+
+def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
+    """Draw the controls, in one row."""
+    from ui.results import importance_metrics as metrics
+    from ui.results.heads import pass_seconds
+
+    subject = session.subject(name, weights, picture)
+    tower, text = pickers.tower(model), pickers.text(model)
+    if reason := subject.refusals.get("logits"):
+        st.info(f"Importance is about an answer. {reason} A model with a classifier works.", icon=":material/block:")
+        st.stop()
+
+    def begin(progress: Progress) -> tuple[Any, float]:
+        return subject.scores, pass_seconds(subject)
+
+    key = ("first answer", name, weights, picture.key, text)
+    scores, seconds = session.get(key, begin, label="Running the model once")
+    over, count, shown, against = st.columns([1.1, 1.2, 3, 1.9], vertical_alignment="bottom")
+    with over:
+        is_set = controls.pick("over", "Importance on", (ONE, SET)) == SET
+    with count:
+        scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8) if is_set else _answer(model, text, picture, scores)
+    titles = {name: metric.title for name, metric in metrics.BY_NAME.items()}
+    with shown:
+        names = controls.pick_many(
+            "metrics", "Side by side", list(titles), default=metrics.SHOWN, most=3, format=titles.__getitem__
+        )
+    with against:
+        cheap = controls.pick(
+            "against", "Compared with the exact one", [m.name for m in metrics.CHEAP], format=titles.__getitem__
+        )
+    label = pickers.target_index(model, scores)
+    return Asked(
+        model,
+        (name, weights),
+        picture,
+        subject,
+        tower,
+        text,
+        label,
+        is_set,
+        scenes or 0,
+        tuple(names or metrics.SHOWN),
+        cheap,
+        seconds,
+    )
+
+
+def _answer(model: Model, text: Any, picture: Picture, scores: Any) -> int:
+    from scipy.special import softmax
+
+    from ui.results.heads import name_of
+    from ui.sentences import probability
+
+    target = pickers.target_index(model, scores)
+    st.caption("The answer it is about")
+    st.markdown(f"**{name_of(model, text, target)}** {probability(float(softmax(scores)[target]))}")
+    return 0
+
+
+def found(asked: Asked) -> Importances | None:
+    """The importances: of one picture the cheap ones come first, the exact ones follow."""
+    from ui.results import importance
+
+    model, subject = asked.model, asked.subject
+    seconds = importance.exact_seconds(model, asked.tower, asked.seconds)
+    heads = asked.heads
+    if asked.over_set:
+
+        def whole(progress: Progress) -> Importances:
+            return importance.over_scenes(model, asked.ids, asked.text, asked.tower, progress)
+
+        return set_jobs.begin(
+            ("importance", "set", *asked.key), whole, label="Silencing every head, scene by scene",
+            what=f"{asked.scenes} scenes, {heads} heads each", button="Start",
+            seconds=asked.scenes * (seconds + 6 * asked.seconds),
+        )  # fmt: skip
+
+    def cheap(progress: Progress) -> Importances:
+        return importance.cheap(model, subject, asked.label, asked.tower)
+
+    def exact(progress: Progress) -> Importances:
+        return importance.exact(model, subject, asked.label, asked.tower, progress.step)
+
+    first = session.get(("importance", "cheap", *asked.key), cheap, label="One backward pass for the cheap metrics")
+    second = set_jobs.begin(
+        ("importance", "exact", *asked.key), exact, label="Silencing each head in turn",
+        what=f"{heads} heads", seconds=seconds, button="Silence each head",
+    )  # fmt: skip
+    return first if second is None else first.together(second)

@@ -1,0 +1,184 @@
+"""The pieces of the page Importance: matrices, exact against cheap, the inspector, and what lies below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui import controls, head_choice, session, set_jobs
+from ui.jobs import Progress
+
+if TYPE_CHECKING:
+    from ui.importance_asked import Asked
+    from ui.results.importance_metrics import Importances
+
+BELOW = ("Remove heads", "Agreement", "By class")
+
+
+def matrices(asked: Asked, result: Importances) -> None:
+    """The chosen metrics side by side; what cannot be shown says why."""
+    from ui.figures import draw
+    from ui.results.importance_metrics import BY_NAME
+
+    there = [name for name in asked.shown if name in result.each] or result.names()[:1]
+    for column, name in zip(st.columns(len(there)), there, strict=True):
+        with column:
+            st.markdown(f"**{BY_NAME[name].title}**", help=_help(name))
+            matrix = result.matrix(name)
+            figure = draw(matrix, chosen=head_choice.outlined(matrix.sites, asked.model, asked.tower))
+            figure.update_traces(colorbar={"title": {"text": matrix.unit}}, selector={"type": "heatmap"})
+            head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
+    for name in asked.shown:
+        if name in result.refused:
+            st.caption(f":material/block: {BY_NAME[name].title}: {result.refused[name]}")
+
+
+def _help(name: str) -> str:
+    import analysis
+    from ui.results.importance_metrics import BY_NAME
+
+    method = analysis.find(BY_NAME[name].method)
+    return f"{method.summary}\n\nRange: {method.range}. {method.misleads}"
+
+
+def scatter(asked: Asked, result: Importances) -> None:
+    """The exact effect against the cheap metric, and whether the cheap one may be believed here."""
+    from ui.figures import draw_scatter
+    from ui.results.importance_metrics import BY_NAME
+
+    metric = BY_NAME[asked.against]
+    if asked.against in result.refused:
+        st.info(f"{metric.title} is not offered here: {result.refused[asked.against]}", icon=":material/block:")
+        return
+    if metric.truth not in result.each:
+        st.caption("The exact effect is not there yet.")
+        return
+    exact, cheap = result.matrix(metric.truth), result.matrix(asked.against)
+    figure = draw_scatter(exact, cheap, chosen=head_choice.outlined(exact.sites, asked.model, asked.tower))
+    figure.update_layout(height=250)
+    head_choice.chart(figure, "scatter", exact.sites, asked.model, asked.tower)
+    verdicts = _correlations(asked, result)
+    if verdicts is not None:
+        st.caption(f"{metric.title} is held to: {BY_NAME[metric.truth].title.lower()}. {verdicts[asked.against].sentence}.")
+
+
+def _correlations(asked: Asked, result: Importances) -> dict[str, Any] | None:
+    from ui.results.importance_agreement import correlation
+    from ui.results.importance_metrics import BY_NAME
+
+    names = [name for name in result.names(exact=False) if BY_NAME[name].truth in result.each]
+
+    def make(progress: Progress) -> dict[str, Any]:
+        return {name: correlation(result, name) for name in names}
+
+    return session.part(("correlations", *asked.key, *names), make, label="Comparing rankings")
+
+
+def inspector(asked: Asked, result: Importances) -> None:
+    """What every metric says of the chosen head."""
+    from ui.results.heads import number_of
+    from ui.results.importance_metrics import BY_NAME
+
+    site, head = head_choice.chosen_head(asked.model, asked.tower)
+    rows = []
+    for name in result.names():
+        number = number_of(result.matrix(name), site, head)
+        if number is not None:
+            rows.append({"Metric": BY_NAME[name].title, "Value": _value(number), "Place": number.place})
+    with st.container(border=True):
+        st.markdown(f"**{head_choice.title(asked.model, asked.tower)}**")
+        st.dataframe(rows, hide_index=True, height=212, width="stretch", column_config={"Metric": {"width": 148}})
+        st.caption(f"Place among {asked.heads} heads: 1 is the highest. Brackets: 95 % over scenes.")
+        head_choice.link("heads/passport", "Its passport", "badge")
+
+
+def _value(number: Any) -> str:
+    from ui.figures.frame import humane
+
+    text = humane(number.value)
+    return text if number.low is None else f"{text} ({humane(number.low)} to {humane(number.high)})"
+
+
+def below(asked: Asked, result: Importances) -> None:
+    """One of three deeper looks."""
+    which = controls.pick("below", "Look deeper", BELOW)
+    if which == BELOW[0]:
+        _removal(asked, result)
+    elif which == BELOW[1]:
+        _agreement(asked, result)
+    else:
+        _by_class(asked, result)
+
+
+def _removal(asked: Asked, result: Importances) -> None:
+    from ui.figures import draw
+    from ui.results import importance_agreement as agreement
+    from ui.results.heads import each_subject
+    from ui.results.importance_metrics import BY_NAME, COMPARED, LOSS
+
+    names = [name for name in dict.fromkeys([*COMPARED, *asked.shown]) if name in result.each]
+    if LOSS not in names:
+        st.caption("Heads are removed once the exact metrics are there.")
+        return
+    count = min(asked.scenes, 16) if asked.over_set else 1
+
+    def make(progress: Progress) -> Any:
+        subjects = [asked.subject]
+        if asked.over_set:
+            subjects = [subject for _, subject in each_subject(asked.model, asked.ids[:count], asked.text, progress, (0, 0.05))]
+        return agreement.removed(subjects, result.first(count), names, LOSS, progress)
+
+    passes = agreement.removal_passes(names, count)
+    curves = set_jobs.begin(
+        ("removal", *asked.key, *names), make, label="Removing heads from the most to the least important",
+        what=f"{passes} passes", seconds=passes * asked.seconds, button="Remove heads",
+    )  # fmt: skip
+    if curves is not None:
+        st.plotly_chart(draw(curves), key="removal", width="stretch", config={"displayModeBar": False})
+        kinds = ", ".join(BY_NAME[name].title.lower() for name in names)
+        about = f"{count} scenes" if asked.over_set else "this picture"
+        st.caption(
+            f"Rise of the loss when the most important heads are silent together, on {about}; heads ordered by {kinds}. "
+            f"The band holds {agreement.RANDOM_ORDERS} random orders: a metric inside it knows nothing."
+        )
+
+
+def _agreement(asked: Asked, result: Importances) -> None:
+    from ui.figures import draw, draw_forest
+    from ui.results import importance_agreement as agreement
+    from ui.results.importance_metrics import BY_NAME
+
+    verdicts = _correlations(asked, result)
+    if verdicts:
+        st.markdown("**May a cheap metric be believed here?**")
+        names = [f"{BY_NAME[n].short} → {BY_NAME[BY_NAME[n].truth].short}" for n in verdicts]
+        found = list(verdicts.values())
+        figure = draw_forest(
+            names, [c.value for c in found], [c.low for c in found], [c.high for c in found], chance=0.0, label="Spearman"
+        )
+        st.plotly_chart(figure, key="believed", width="stretch", config={"displayModeBar": False})
+        st.caption(f"Each is held to the exact effect that it can predict, after the arrow; {found[0].drawn} drawn anew.")
+    st.markdown("**How alike are the rankings of heads?**")
+    names = result.names()
+    st.plotly_chart(draw(agreement.agreement(result, names)), key="alike", width="stretch", config={"displayModeBar": False})
+
+
+def _by_class(asked: Asked, result: Importances) -> None:
+    from ui.figures import draw
+    from ui.results import importance_agreement as agreement
+    from ui.results.heads import name_of
+    from ui.results.importance_metrics import BY_NAME
+
+    if not asked.over_set:
+        st.info("Classes are told apart over a set of scenes: choose it above.", icon=":material/category:")
+        return
+    name = next((n for n in asked.shown if n in result.each), result.names()[0])
+    grouped = agreement.by_class(result, name)
+    figure = draw(grouped)
+    told = [f"{name_of(asked.model, asked.text, int(c))} ({n})" for c, n in zip(grouped.classes, grouped.images, strict=True)]
+    figure.update_yaxes(tickvals=list(range(len(told))), ticktext=told)
+    st.plotly_chart(figure, key="classes", width="stretch", config={"displayModeBar": False})
+    st.caption(
+        f"{BY_NAME[name].title}, averaged over the scenes of each class (how many in brackets). Few scenes make a noisy row."
+    )

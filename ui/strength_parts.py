@@ -1,0 +1,221 @@
+"""The pieces of the page Strength: the matrix of a metric, profiles by hop, rings around a patch, layers by hops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui import controls, head_choice, pickers, session, set_jobs, state
+from ui.jobs import Progress
+from ui.pictures import Picture
+
+if TYPE_CHECKING:
+    from analysis.registry import Method
+    from analysis.results import HeadMatrix, Profile
+    from model_adapters import Capture, Model, Subject
+
+ONE, SET = "picture", "scenes"
+BARE = {"displayModeBar": False}
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What the controls say."""
+
+    model: Model
+    names: tuple[str, str]
+    picture: Picture
+    subject: Subject
+    capture: Capture
+    tower: str
+    text: Any
+    over_set: bool
+    scenes: int
+    method: Method
+    options: dict[str, Any]
+    per_pair: bool
+    seconds: float
+
+    @property
+    def key(self) -> tuple:
+        """What strengths depend on."""
+        return (*self.names, self.text, self.tower, self.scenes if self.over_set else self.picture.key)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The scenes of the set."""
+        from ui.results.heads import scene_ids
+
+        return scene_ids(self.scenes)
+
+
+def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
+    """Draw the controls, in one row."""
+    from ui.results.heads import pass_seconds
+    from ui.results.strength import strengths
+
+    subject = session.subject(name, weights, picture)
+    text = pickers.text(model)
+
+    def look(progress: Progress) -> tuple[Any, float]:
+        return subject.capture(), pass_seconds(subject)
+
+    capture, seconds = session.get(("attention", name, weights, picture.key, text), look, label="Looking at every head")
+    over, count, which, ring, rest = st.columns([1.1, 1.2, 2.2, 1.2, 1], vertical_alignment="bottom")
+    with over:
+        is_set = controls.pick("over", "Average over", (ONE, SET)) == SET
+    with count:
+        scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8) if is_set else 0
+    methods = {method.name: method for method in strengths()}
+    with which:
+        chosen = controls.pick("strength", "Strength", list(methods), format=lambda n: methods[n].title)
+    with ring:
+        per_pair = controls.flag("per_pair", "Per patch", help="Rings as the weight of one patch, not of the whole ring.")
+    with rest, st.popover("Options", icon=":material/tune:", width="stretch"):
+        options = controls.for_method(methods[chosen], without=("tower",))
+        if not options:
+            st.caption("This metric has no options.")
+    return Asked(
+        model, (name, weights), picture, subject, capture, pickers.tower(model), text, is_set, scenes,
+        methods[chosen], options, per_pair, seconds,
+    )  # fmt: skip
+
+
+def matrix(asked: Asked) -> HeadMatrix | None:
+    """The matrix of the metric, or the sentence that says why there is none."""
+    from ui.figures import draw
+    from ui.results import strength
+
+    method = asked.method
+    st.markdown(f"**{method.title}**", help=f"{method.summary}\n\nRange: {method.range}. {method.misleads}")
+    if reason := strength.why_not(method, asked.capture, asked.tower, asked.picture, asked.options):
+        st.info(reason, icon=":material/block:")
+        return None
+    result = _strength(asked)
+    if result is not None:
+        figure = draw(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
+        figure.update_traces(colorbar={"title": {"text": result.unit}}, selector={"type": "heatmap"})
+        head_choice.chart(figure, "strength-matrix", result.sites, asked.model, asked.tower)
+    return result
+
+
+def _strength(asked: Asked) -> HeadMatrix | None:
+    from ui.results import strength
+
+    key = ("strength", *asked.key, asked.method.name, *sorted(asked.options.items()))
+    if asked.over_set:
+
+        def over(progress: Progress) -> HeadMatrix:
+            return strength.strength_over(asked.model, asked.ids, asked.text, asked.method, asked.tower, asked.options, progress)
+
+        return _over_set(asked, key, over, f"{asked.method.title}, scene by scene")
+
+    def one(progress: Progress) -> HeadMatrix:
+        return strength.strength(asked.subject, asked.picture, asked.method, asked.tower, asked.options)
+
+    return session.part(key, one, label=asked.method.title)
+
+
+def _over_set(asked: Asked, key: tuple, function: Any, label: str) -> Any:
+    seconds = 4 * asked.seconds * asked.scenes
+    return set_jobs.begin(key, function, label=label, what=f"{asked.scenes} scenes", seconds=seconds, button="Start")
+
+
+def profile(asked: Asked) -> Profile | None:
+    """Every head's rings as small curves."""
+    from analysis import find, offers
+    from ui.figures import draw_sparklines
+    from ui.results import strength
+
+    what = "one patch at each distance" if asked.per_pair else "each ring of patches"
+    method = find("ring_profile")
+    st.markdown(f"**Weight on {what}, from the patch itself outwards**", help=f"{method.summary} {method.misleads}")
+    if reason := method.why_not(offers(asked.capture, asked.tower)):
+        st.info(reason, icon=":material/block:")
+        return None
+    key = ("profile", *asked.key, asked.per_pair)
+    if asked.over_set:
+
+        def over(progress: Progress) -> Profile:
+            return strength.profile_over(asked.model, asked.ids, asked.text, asked.tower, asked.per_pair, progress)
+
+        result = _over_set(asked, key, over, "Rings, scene by scene")
+    else:
+        result = session.part(key, lambda progress: strength.profile(asked.subject, asked.tower, asked.per_pair), label="Rings")
+    if result is not None:
+        figure = draw_sparklines(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
+        head_choice.chart(figure, "strength-rings", result.sites, asked.model, asked.tower)
+    return result
+
+
+def inspector(asked: Asked, found: HeadMatrix | None) -> None:
+    """The chosen head's number, and its rings around one patch of the picture."""
+    with st.container(border=True):
+        st.markdown(f"**{head_choice.title(asked.model, asked.tower)}**")
+        if found is not None:
+            _number(asked, found)
+        _rings(asked)
+        head_choice.link("heads/passport", "Its passport", "badge")
+
+
+def _number(asked: Asked, found: HeadMatrix) -> None:
+    from ui.figures.frame import humane
+    from ui.results.heads import number_of
+
+    site, head = head_choice.chosen_head(asked.model, asked.tower)
+    number = number_of(found, site, head)
+    if number is None:
+        st.caption(f"{asked.method.title} says nothing of this head.")
+        return
+    interval = "" if number.low is None else f", 95 % over scenes {humane(number.low)} to {humane(number.high or 0)}"
+    value = humane(number.value, found.unit)
+    st.caption(f"{asked.method.title}: **{value}**{interval}; place {number.place} of {number.of}, the highest first")
+
+
+def _rings(asked: Asked) -> None:
+    from ui.figures.head_pages import ring_bars, rings_on_image
+    from ui.results import strength
+
+    site, head = head_choice.chosen_head(asked.model, asked.tower)
+    capture = asked.capture
+    if site not in capture.weights or not len(strength.rows_of(capture, site)) or not _placed_keys(capture, site):
+        st.info("No token of this layer lies on the picture, so it has no rings.", icon=":material/block:")
+        return
+    row = strength.row_at(capture, site, state.chosen().query, asked.picture)
+    found = strength.rings(capture, site, head, row)
+    rows = capture.layouts[site].queries
+    figure = rings_on_image(found, rows, asked.picture.array, strength.rows_of(capture, site).tolist())
+    st.plotly_chart(figure, key="rings", on_select=_choose_patch, selection_mode="points", width="stretch", config=BARE)
+    st.caption(f"Weight of one patch of each ring, seen from row {row}; click another patch.")
+    st.plotly_chart(ring_bars(found), key="ring-bars", width="stretch", config=BARE)
+
+
+def _placed_keys(capture: Capture, site: Any) -> bool:
+    return bool(capture.layouts[site].keys.placed.any())
+
+
+def _choose_patch() -> None:
+    place = head_choice.clicked(st.session_state.get("rings"))
+    if place is not None:
+        state.choose(query=str(place[0]))
+
+
+def trends(asked: Asked, found: HeadMatrix | None, profiles: Profile | None) -> None:
+    """How all this changes with depth."""
+    from analysis.trends import layer_trend
+    from ui.figures import draw
+    from ui.figures.head_pages import trend_map
+    from ui.results import strength
+
+    left, right = st.columns(2)
+    if profiles is not None:
+        with left:
+            st.markdown("**Layer by layer: how far do heads look?**")
+            st.plotly_chart(trend_map(strength.trend(profiles)), key="trend", width="stretch", config=BARE)
+    if found is not None:
+        with right:
+            st.markdown(f"**{asked.method.title} over depth**")
+            st.plotly_chart(draw(layer_trend(found)), key="depth", width="stretch", config=BARE)
+            st.caption("Mean over a layer's heads; the band spans its lowest to its highest head.")
