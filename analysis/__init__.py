@@ -39,6 +39,7 @@ from analysis import (
     strength_maps,
     token_reduction,
     trends,
+    words,
 )
 from analysis.explain import explain, faithful, offered, randomised, why_not
 from analysis.offers import offers
@@ -91,4 +92,5 @@ __all__ = [
     "token_reduction",
     "trends",
     "why_not",
+    "words",
 ]

@@ -12,6 +12,7 @@ from model_adapters.errors import AdapterError
 from model_adapters.generate import GeneratedToken, Generation, generate
 from model_adapters.inputs import Inputs
 from model_adapters.layout import Layout, Rows
+from model_adapters.lens import Asked, Lens, asked, continued, lens, reread, spelling
 from model_adapters.load import load, wrap
 from model_adapters.model import Model
 from model_adapters.site import Keep, Reduction, Site
@@ -22,8 +23,8 @@ from model_adapters.verify import Report, verify
 from model_adapters.where import Where
 
 __all__ = [
-    "Ablation", "AdapterError", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry",
-    "GeneratedToken", "Generation", "Greedy", "Inputs", "Keep", "Layout", "Model", "Reduction", "Report", "Rows",
-    "Sample", "Site", "Subject", "Token", "Where", "ablate", "capture", "catalogue", "edits", "estimate", "generate", "load",
-    "run", "search", "subject", "verify", "wrap",
+    "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry",
+    "GeneratedToken", "Generation", "Greedy", "Inputs", "Keep", "Layout", "Lens", "Model", "Reduction", "Report", "Rows",
+    "Sample", "Site", "Subject", "Token", "Where", "ablate", "asked", "capture", "catalogue", "continued", "edits",
+    "estimate", "generate", "lens", "load", "reread", "run", "search", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

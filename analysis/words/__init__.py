@@ -1,0 +1,23 @@
+"""Reading the answers of large vision-language models, word by word.
+
+asked = ma.asked(model, inputs)
+answer = answer_of(ma.generate(model, inputs), asked)
+word_map(answer, "dog")
+"""
+
+from analysis.words import word_confidence, word_maps, word_shares
+from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
+from analysis.words.words import Word, mentions, words_of
+
+__all__ = [
+    "GROUPS",
+    "Answer",
+    "Word",
+    "answer_in",
+    "answer_of",
+    "mentions",
+    "word_confidence",
+    "word_maps",
+    "word_shares",
+    "words_of",
+]
