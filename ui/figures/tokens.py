@@ -33,7 +33,7 @@ def _(result: SinkTokens, look: Look) -> go.Figure:
     """The histogram and the cut through it."""
     edges, counts = result.threshold.edges, result.threshold.counts
     above = edges[1:] > result.threshold.value
-    middle = np.sqrt(edges[:-1] * edges[1:]) if (edges > 0).all() else (edges[:-1] + edges[1:]) / 2
+    middle = (edges[:-1] + edges[1:]) / 2
     shades = [colours.CATEGORICAL[1] if high else colours.CATEGORICAL[0] for high in above]
     texts = [f"{humane(a)} to {humane(b)}: {n} tokens" for a, b, n in zip(edges[:-1], edges[1:], counts, strict=True)]
     figure = go.Figure(

@@ -19,6 +19,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 Format = Literal["svg", "png", "pdf"]
 DOTS = 200
@@ -74,6 +75,8 @@ def _panel(axes: Axes, traces: list[dict[str, Any]], layout: dict[str, Any], pai
         if trace["type"] == "bar":
             trace = trace | {"_sharing": (len(bars), bars.index(number))}
         _DRAWN[trace["type"]](axes, trace)
+    if all(_whole(trace.get("x")) for trace in traces):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for shape in layout.get("shapes", ()):
         _shape(axes, shape, pair)
     for note in layout.get("annotations", ()):
@@ -297,6 +300,11 @@ def _parts(x: np.ndarray, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _numeric(given: Any) -> bool:
     return all(v is None or isinstance(v, (int, float, np.number)) for v in given)
+
+
+def _whole(given: Any) -> bool:
+    """Steps that are counted: between them there is nothing to mark."""
+    return given is not None and len(given) > 1 and all(isinstance(v, (int, np.integer)) for v in given)
 
 
 def _words(text: str) -> str:
