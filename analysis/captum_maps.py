@@ -74,14 +74,16 @@ class Pixels:
         return TokenMap(cells.flatten().cpu().numpy(), self.rows(), self.size, signed=True, label=label)
 
     def rows(self) -> Rows:
-        """The cells as patches with their boxes on the original image."""
+        """The cells as patches with their boxes on the original image; those that show nothing of it are padding."""
         (rows, columns), (x0, y0, x1, y1) = self.grid, self.box
         down, across = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
         width, height = (x1 - x0) / columns, (y1 - y0) / rows
         corners = [x0 + across * width, y0 + down * height, x0 + (across + 1) * width, y0 + (down + 1) * height]
-        boxes = np.stack([c.ravel() for c in corners], 1).astype(np.float32)
-        place = np.zeros(len(boxes), np.int16)
-        return Rows(np.full(len(boxes), "patch", dtype=object), boxes, place, place.copy(), place.copy())
+        boxes = np.stack([c.ravel() for c in corners], 1).clip(0, [*self.size, *self.size]).astype(np.float32)
+        shown = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(1)
+        boxes[~shown] = np.nan
+        place = np.where(shown, 0, -1).astype(np.int16)
+        return Rows(np.where(shown, "patch", "pad").astype(object), boxes, place, place.copy(), place.copy())
 
 
 @method(

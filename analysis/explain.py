@@ -99,7 +99,8 @@ def explain(subject: Subject, name: str, *, target: int | None = None, tower: st
         name: of a method of kind "map".
         target: the class (caption, token) that is explained; by default the predicted one.
         tower: which tower's attention is read.
-        options: those of the method; a site may be given as a number within the tower, and `others` as subjects.
+        options: those of the method; a site may be given as a number within the tower (by default the last one with keys on
+            the image), and `others` as subjects.
     """
     if reason := why_not(subject, name, target=target, tower=tower):
         raise ValueError(reason)
@@ -109,7 +110,7 @@ def explain(subject: Subject, name: str, *, target: int | None = None, tower: st
         raise ValueError(f"{chosen.title} has no option {unknown[0]!r}. It has {sorted(set(asked) - set(_MAKERS))}.")
     made = {n: make(subject, chosen, target, tower) for n, make in _MAKERS.items() if n in asked}
     if "site" in asked:
-        made["site"] = _site(subject, tower, options.pop("site", -1))
+        made["site"] = _site(subject, tower, options.pop("site", None))
     if "others" in options:
         options["others"] = _captures(options["others"])
     return chosen.function(**made, **options)
@@ -215,12 +216,14 @@ _MAKERS: dict[str, Callable[[Subject, Method, int | None, str], Any]] = {
 """How each argument of a method comes from a subject."""
 
 
-def _site(subject: Subject, tower: str, site: Site | str | int) -> Site:
-    """The site of this name, or of this number within its tower."""
+def _site(subject: Subject, tower: str, site: Site | str | int | None) -> Site:
+    """The site of this name, or of this number within its tower; the last one with keys on the image where none is given."""
     capture = subject.capture(frozenset(), None)
-    if not isinstance(site, int):
+    if isinstance(site, Site | str):
         return site_of(capture, site)
     sites = [s for s in capture.sites if s.tower == tower]
+    if site is None:
+        return next(s for s in reversed(sites) if capture.layouts[s].keys.placed.any())
     if not -len(sites) <= site < len(sites):
         raise ValueError(f"site {site} was asked for, but the tower {tower!r} has {len(sites)}.")
     return sites[site]

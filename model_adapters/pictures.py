@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,12 @@ import torch
 from model_adapters.errors import AdapterError
 from model_adapters.geometry import layouts
 from model_adapters.geometry.originals import Originals
+from model_adapters.geometry.ramp import trace
 from model_adapters.inputs import Inputs
-from model_adapters.layout import Rows
 from model_adapters.model import Model
+
+USUAL = 16
+"""Largest side of a cell where no tokens say how large one is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,7 @@ class PreparedPicture:
     values: torch.Tensor
     """[3, h, w]."""
     cell: int
-    """Side of a token of the last layer, in these pixels: the patch size of a plain transformer."""
+    """Side of a token of the last layers, in these pixels: the patch size of a plain transformer."""
     box: tuple[float, float, float, float]
     """x0, y0, x1, y1 in pixels of the original: what the whole picture shows after resizing and cropping."""
     size: tuple[int, int]
@@ -44,14 +47,12 @@ def pixel_name(model: Model, inputs: Inputs) -> str:
 
 
 def prepared_picture(model: Model, inputs: Inputs) -> PreparedPicture:
-    """The picture of these inputs and where it lies on the original, by the layout of the last attention with tiles."""
-    values = inputs.tensors[pixel_name(model, inputs)][0].detach()
-    found = [one for one in layouts(model, inputs).values() if one.quality == "tile" and one.queries.placed.any()]
-    if not found:
-        raise AdapterError(f"no attention of {model.name} works on tiles of the picture, so there are no cells to change.")
-    rows, size = found[-1].queries, found[-1].size
-    rows = rows.take(np.flatnonzero(rows.placed))
-    return PreparedPicture(values, _cell(rows, values, model.name), _around(rows.boxes), size)
+    """The picture of these inputs, what it shows of the original (traced through the model's own preparation), and its cells."""
+    name, originals = pixel_name(model, inputs), Originals(model, inputs)
+    values = inputs.tensors[name][0].detach()
+    (traced,) = trace(lambda pictures: [originals.prepared(pictures)[name]], [p.size for p in originals.pictures])
+    (x0, x1), (y0, y1) = _ends(traced.x[0, 0], 1), _ends(traced.y[0, 0], 0)
+    return PreparedPicture(values, _cell(model, inputs, (x0, y0, x1, y1), values), (x0, y0, x1, y1), originals.size)
 
 
 def scores_of_pixels(model: Model, inputs: Inputs, read: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -79,23 +80,25 @@ def _repeated(value: object, count: int) -> object:
     return value
 
 
-def _cell(rows: Rows, values: torch.Tensor, name: str) -> int:
-    """The side of a token in prepared pixels, which must be a square and fill the picture."""
+def _ends(places: np.ndarray, axis: int) -> tuple[float, float]:
+    """Where the first and the last edge of a picture lie, from the places [h, w] of its pixels' middles; NaN is padding."""
+    count = places.shape[axis]
+    middles = np.arange(count) + 0.5
+    known = ~np.isnan(places).all(1 - axis)
+    slope, start = np.polyfit(middles[known], np.nanmean(places.compress(known, axis), 1 - axis), 1)
+    return float(start), float(start + slope * count)
+
+
+def _cell(model: Model, inputs: Inputs, box: tuple[float, float, float, float], values: torch.Tensor) -> int:
+    """The side of the last tokens that cut the prepared picture into squares; else up to 16 pixels that divide it."""
     height, width = values.shape[1:]
-    lines, columns = (_distinct(rows.boxes[:, k]) for k in (1, 0))
-    if lines * columns != len(rows) or height % lines or width % columns or height // lines != width // columns:
-        raise AdapterError(
-            f"the {len(rows)} tokens of {name} do not cut the prepared picture of {width} x {height} pixels into squares: parts "
-            "of it show nothing of the original, or several pictures are seen."
-        )
-    return int(height // lines)
-
-
-def _distinct(starts: np.ndarray) -> int:
-    return len(np.unique(np.round(starts, 1)))
-
-
-def _around(boxes: np.ndarray) -> tuple[float, float, float, float]:
-    ends: Iterable[float] = (*boxes[:, :2].min(0), *boxes[:, 2:].max(0))
-    x0, y0, x1, y1 = (float(end) for end in ends)
-    return x0, y0, x1, y1
+    for layout in reversed(layouts(model, inputs).values()):
+        for rows in (layout.queries, layout.keys):
+            boxes = rows.boxes[rows.placed]
+            if not len(boxes):
+                continue
+            count = len(boxes) + len(rows.where("pad"))
+            cell = round(float(np.median(boxes[:, 2] - boxes[:, 0])) / (box[2] - box[0]) * width)
+            if cell and width % cell == height % cell == 0 and count == (width // cell) * (height // cell):
+                return cell
+    return max(side for side in range(1, USUAL + 1) if height % side == width % side == 0)

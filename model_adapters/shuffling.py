@@ -13,9 +13,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from model_adapters.capture import capture
 from model_adapters.inputs import Inputs
 from model_adapters.labels import block_of
 from model_adapters.model import Model
+from model_adapters.site import NOTHING
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def layers_of(model: Model, inputs: Inputs, tower: str | None = None) -> Layers:
     with model.lock:
         module = copy.deepcopy(model.module)
     used = _used(module, replace(model, module=module, lock=threading.RLock()), inputs)
-    blocks = {b for b in model.tap_labels.blocks if tower is None or model.tap_labels.tower(b) == tower}
+    met = {block_of(site.name) for site in capture(model, inputs, keep=NOTHING).shapes}
+    blocks = {b for b in model.tap_labels.blocks | met if tower is None or model.tap_labels.tower(b) == tower}
     groups: dict[str, list[str]] = {}
     for parameter in used:
         block = _inside(parameter, blocks)
@@ -89,7 +92,7 @@ def _inside(parameter: str, blocks: set[str]) -> str:
     holder = parameter.rpartition(".")[0]
     while holder:
         block = block_of(holder)
-        if block in blocks:
+        if block and block in blocks:
             return block
         holder = block.rpartition(".")[0]
     return ""

@@ -20,7 +20,7 @@ from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
-from model_adapters.pictures import PreparedPicture, pixel_name, prepared_picture, scores_of_pixels
+from model_adapters.pictures import PreparedPicture, prepared_picture, scores_of_pixels
 from model_adapters.readout import ReadoutParts, readout, why_no_readout
 from model_adapters.shuffling import Layers, layers_of, shuffled
 
@@ -96,7 +96,11 @@ class Subject:
 
     def pixels(self) -> PreparedPicture:
         """The picture as the model receives it, and what it shows of the original."""
-        pixel_name(self.model, self.inputs)
+        with self._lock:
+            return self._picture
+
+    @cached_property
+    def _picture(self) -> PreparedPicture:
         return prepared_picture(self.model, self.inputs)
 
     def readout(self, target: int | None = None) -> ReadoutParts:

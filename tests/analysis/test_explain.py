@@ -156,11 +156,43 @@ def test_pixels_lie_where_the_transform_cuts(crop):
     wide = int(scaled * 320 / 200)
     left, top = round((wide - 32) / 2), round((scaled - 32) / 2)
     expected = np.array([left * 320 / wide, top * 200 / scaled, (left + 32) * 320 / wide, (top + 32) * 200 / scaled])
-    assert np.allclose(pixels.box, expected, atol=0.6)
+    assert np.allclose(pixels.box, expected, atol=0.3)
     assert pixels.cell == 8 and pixels.size == (320, 200)
     assert torch.equal(pixels.values, subject.model.processor(scene()))
     boxes = explain(subject, "input_x_gradient").rows.boxes
-    assert len(boxes) == 16 and np.allclose(boxes[0, :2], expected[:2], atol=0.6)
+    assert len(boxes) == 16 and np.allclose(boxes[0, :2], expected[:2], atol=0.3)
+
+
+def test_what_is_padded_shows_nothing():
+    """320 x 200 becomes 32 x 20, with 6 grey lines above and below: whole cells of 2 lines in all, 4 lines in part."""
+    subject = tiny(config={"crop_pct": 1.0, "crop_mode": "border"})
+    assert np.allclose(subject.pixels().box, (0, -60, 320, 260), atol=1)
+    rows = explain(subject, "input_x_gradient").rows
+    assert rows.boxes[:4, 1:4:2] == pytest.approx(np.tile([0, 20], (4, 1)), abs=1)
+    subject = tiny(config={"crop_pct": 1.0, "crop_mode": "border"}, patch_size=4)
+    rows = explain(subject, "input_x_gradient").rows
+    assert (rows.roles[:8] == "pad").all() and (rows.roles[8:16] == "patch").all() and not rows.placed[:8].any()
+
+
+@pytest.mark.parametrize(("name", "cell"), [("pit_ti_224", 16), ("hiera_tiny_224", 32), ("xcit_nano_12_p16_224", 16)])
+def test_cells_are_the_last_tokens_that_cut_the_picture_or_sixteen_pixels(name, cell):
+    subject = subject_of(name)
+    pixels, side = subject.pixels(), subject.inputs.tensors["x"].shape[-1]
+    assert pixels.cell == cell and side % cell == 0
+    share = side / subject.model.processor.transforms[0].size
+    assert pixels.box[3] - pixels.box[1] == pytest.approx(200 * share, abs=1)
+    assert np.ptp(explain(subject, "input_x_gradient").values) > 0
+
+
+def test_without_a_site_the_last_one_on_the_image_is_shown():
+    subject = subject_of("davit_tiny")  # its last attention is over channels
+    sites = [s for s in subject.capture().sites if subject.capture().layouts[s].keys.placed.any()]
+    assert sites[-1] != subject.capture().sites[-1]
+    assert np.array_equal(explain(subject, "raw_attention").values, raw_attention(subject.capture(), site=sites[-1]).values)
+
+
+def test_layers_are_found_where_no_module_says_attention():
+    assert len(subject_of("hiera_tiny_224").layers) == 5
 
 
 def test_integrated_gradients_add_up_to_the_difference_of_scores():
