@@ -86,7 +86,8 @@ def watched_page(browser, server: str, **options):
         yield page
     finally:
         context.close()
-    assert faults == []
+    if faults:
+        raise AssertionError("\n".join(faults))
 
 
 def settle(page) -> None:

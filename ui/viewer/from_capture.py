@@ -45,6 +45,9 @@ def view_of(
     """
     if not capture.sites:
         raise ValueError("this capture kept no rows of attention; capture with Keep() first.")
+    first = capture.weights[capture.sites[0]]
+    if first.ndim != 3:
+        raise ValueError(f"a view shows one input; this capture has a batch: weights {first.shape}. Give one image, not a list.")
     picture, shown = _picture(image)
     layers = tuple(_layer(capture, site, shown, image_index) for site in capture.sites)
     labels, probabilities = _answer(capture)

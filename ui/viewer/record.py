@@ -10,29 +10,26 @@ from pathlib import Path
 from ui.recording import View, write_view
 
 START = Path(__file__).resolve().parents[2] / "assets" / "recorded" / "start.zip"
-SCENE, SIDE = 3, 768
+PICTURE = "scene:3"
+"""The one that the app begins with."""
 LIMIT = 2**20
 logger = logging.getLogger(__name__)
 
 
 def start_view() -> View:
     """The bundled ViT on a drawn scene of the small world, with statistics of its heads."""
-    import numpy as np
-    from PIL import Image
-
     import model_adapters as ma
+    from ui.pictures import picture
     from ui.viewer.from_capture import view_of
     from ui.viewer.statistics import statistics_of
-    from world.rendering import render
-    from world.scenes import sample_scene
 
-    image = Image.fromarray(render(sample_scene(np.random.default_rng(SCENE)), SIDE).image)
+    shown = picture(PICTURE)
     model = ma.load("bundled:vit")
-    capture = ma.capture(model, model.prepare(image))
+    capture = ma.capture(model, model.prepare(shown.image))
     versions = {name: importlib.metadata.version(name) for name in ("torch", "timm", "numpy")}
     return view_of(
-        capture, image, title=f"bundled:vit · scene {SCENE}", statistics=statistics_of(capture),
-        meta={"model": "bundled:vit", "scene": SCENE, "side": SIDE, "versions": versions},
+        capture, shown.image, title=f"bundled:vit · {shown.title}", statistics=statistics_of(capture),
+        meta={"model": "bundled:vit", "picture": PICTURE, "versions": versions},
     )  # fmt: skip
 
 
