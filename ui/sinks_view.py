@@ -109,7 +109,9 @@ def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) ->
     from ui.figures import draw
 
     st.markdown(sinks.verdict(layer))
-    figure = draw(layer.found).update_layout(height=230, xaxis_title=UNITS[asked.sign])
+    figure = draw(layer.found).update_layout(height=230, annotations=[])
+    ends = [*layer.found.threshold.edges[[0, -1]], layer.found.threshold.value]
+    figure.update_xaxes(title=UNITS[asked.sign], range=[np.log10(min(ends) * 0.9), np.log10(max(ends) * 1.15)], dtick="D2")
     st.plotly_chart(figure, key="histogram", width="stretch", config={"displayModeBar": False})
     given = " (set by hand)" if asked.multiple is not None else ""
     alone = f"found from the numbers alone: {layer.automatic:.3g} "
@@ -119,7 +121,7 @@ def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) ->
         if model.name != PLANTED:
             st.button(f"Try {PLANTED}", icon=":material/water_drop:", on_click=_choose_model, args=(PLANTED,))
     for note in model.card.notes:
-        if "sink" in note.lower():
+        if "sink" in note.lower() and not note.startswith("tried"):
             st.caption(f":material/info: {note}")
 
 

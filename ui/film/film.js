@@ -111,7 +111,7 @@ class Film {
     pen.filter = "grayscale(0.7)";
     pen.drawImage(this.image, 0, 0, this.canvas.width, this.canvas.height);
     pen.filter = "none";
-    pen.globalAlpha = 0.72;
+    pen.globalAlpha = 0.62;
     frame.values.forEach((value, i) => {
       if (value === null) return;
       const [x0, y0, x1, y1] = frame.boxes[i].map((edge) => Math.round(edge * scale));

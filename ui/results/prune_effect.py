@@ -1,0 +1,207 @@
+"""What a smaller model gets wrong and what it costs: measured on a set of scenes, and on the clock."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ui.jobs import Progress
+from ui.pictures import picture
+from ui.results.heads import FIRST_SCENE, Text, true_label
+from ui.results.prune import Parts, cut_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from analysis.edit_effects import Effect
+    from analysis.runs import Run
+    from model_adapters import Inputs, Model, Site
+    from model_adapters.edits import Edit
+    from model_adapters.running_cost import RunningCost
+
+BATCH = 16
+QUICK_OPERATIONS = 30e9
+"""The set is made so large that one pass over it takes about so many operations."""
+TIMED_OPERATIONS = 6e9
+TIMED_AT_ONCE = 16
+REPEATS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """The model and the scenes that it is asked about, with its answers as it is."""
+
+    inputs: tuple[Inputs, ...]
+    base: np.ndarray
+    """[n, C] logits of the whole model."""
+    labels: np.ndarray | None
+    """[n] the right classes; None where the model does not know the world."""
+
+    @property
+    def count(self) -> int:
+        """How many scenes."""
+        return len(self.base)
+
+
+def scenes_of(kind: str, count: int) -> list[str]:
+    """The ids of a set."""
+    return [f"{kind}:{FIRST_SCENE + n}" for n in range(count)]
+
+
+def ask(model: Model, ids: Sequence[str], text: Text, progress: Progress) -> Asked:
+    """Prepare the pictures and run the whole model on them."""
+    pictures = [picture(id) for id in ids]
+    labels = [true_label(model, each, text) for each in pictures]
+    progress.step(0.2, "preparing the pictures")
+    inputs = []
+    for start in range(0, len(pictures), BATCH):
+        images = [each.image for each in pictures[start : start + BATCH]]
+        inputs.append(model.prepare(image=images) if text is None else model.prepare(image=images, text=list(text)))
+    base = _answers(model, tuple(inputs), (), partial(_between, progress, 0.3, 1.0))
+    known = all(label is not None for label in labels)
+    return Asked(tuple(inputs), base, np.array(labels, int) if known else None)
+
+
+def _between(progress: Progress, low: float, high: float, share: float) -> None:
+    progress.step(low + (high - low) * share, "running the model")
+
+
+def _answers(model: Model, inputs: tuple[Inputs, ...], edits: tuple[Edit, ...], told: Callable[[float], None]) -> np.ndarray:
+    import model_adapters as ma
+
+    found = []
+    for number, batch in enumerate(inputs):
+        told(number / len(inputs))
+        found.append(ma.run(model, batch, edits).float().cpu().numpy())
+    return np.concatenate(found)
+
+
+def run_of(model: Model, asked: Asked, told: Callable[[float], None] = lambda share: None) -> Run:
+    """Edits to the answers of the whole set."""
+    return lambda edits: asked.base if not edits else _answers(model, asked.inputs, edits, told)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a smaller model answers, against the whole one."""
+
+    effect: Effect
+    whole: Effect
+    low: Effect
+    """Lower ends of the bootstrap intervals over scenes."""
+    high: Effect
+    labels: bool
+    """Accuracy is against the truth; agreement with the whole model otherwise."""
+    count: int
+
+
+def judge(before: np.ndarray, after: np.ndarray, labels: np.ndarray | None) -> Judged:
+    """Effects with their intervals over scenes."""
+    from analysis.edit_effects import Effect, effect
+    from analysis.intervals import mean_interval
+
+    each = []
+    for n in range(len(before)):
+        one = effect(before[n : n + 1], after[n : n + 1], None if labels is None else labels[n : n + 1])
+        each.append([one.kl, one.flips, one.probability_drop, one.accuracy])
+    low, high = mean_interval(np.array(each))
+    whole = effect(before, before, labels)
+    return Judged(
+        effect(before, after, labels), whole, Effect(*map(float, low)), Effect(*map(float, high)), labels is not None, len(before)
+    )
+
+
+def judge_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site], progress: Progress) -> Judged:
+    """Heads, branches and layers off."""
+    after = run_of(model, asked, partial(_between, progress, 0.0, 1.0))(parts.edits(sites))
+    return judge(asked.base, after, asked.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """The whole model and the smaller one as they really run."""
+
+    whole: RunningCost
+    small: RunningCost | None
+    """None where the model cannot be made smaller."""
+    at_once: int
+    """Pictures per timed pass."""
+    bytes: tuple[int, int]
+    """Weights of both."""
+    differs: float | None
+    """Largest difference of the sliced model's logits from those of the gated one, on one batch."""
+    refused: str = ""
+
+    def milliseconds(self, cost: RunningCost) -> float:
+        """Per picture."""
+        return 1000 * cost.seconds / self.at_once
+
+
+def cost_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site]) -> Costs:
+    """Cut the parts out, check that the answers are those of the gated model, and measure both models side by side."""
+    import model_adapters as ma
+    from model_adapters import AdapterError
+    from model_adapters.slimming import slimmed
+
+    tensors, at_once = timed_inputs(model, asked)
+    repeats = REPEATS if at_once > 1 else 4
+    edits = parts.edits(sites)
+    refused, differs, small, module = "", None, None, None
+    try:
+        module = slimmed(model.module, cut_for(model, edits))
+    except AdapterError as error:
+        refused = str(error)
+    whole = measured(model.module, tensors, repeats)
+    if module is not None:
+        gated = ma.run(model, asked.inputs[0], edits).float().cpu().numpy()
+        differs = float(np.abs(_plain(module, asked.inputs[0]) - gated).max())
+        small = measured(module, tensors, repeats)
+    sizes = [_size(each) if each is not None else 0 for each in (model.module, module)]
+    return Costs(whole, small, at_once, (sizes[0], sizes[1]), differs, refused)
+
+
+def timed_inputs(model: Model, asked: Asked) -> tuple[dict[str, Any], int]:
+    """Tensors of as many pictures as make a measurable and affordable pass."""
+    from model_adapters.running_cost import flops
+
+    first = asked.inputs[0].tensors
+    if model.kind != "vit":
+        return dict(first), asked.inputs[0].batch
+    one = {name: value[:1] for name, value in first.items()}
+    with model.lock:
+        operations = outside(partial(flops, model.module, one))
+    count = int(min(TIMED_AT_ONCE, asked.inputs[0].batch, max(1, TIMED_OPERATIONS // max(operations, 1))))
+    return {name: value[:count] for name, value in first.items()}, count
+
+
+def measured(module: Any, tensors: dict[str, Any], repeats: int) -> RunningCost:
+    """Operations, parameters and seconds, without what listens for a cancel."""
+    from model_adapters.running_cost import running_cost
+
+    return outside(partial(running_cost, module, tensors, repeats=repeats))
+
+
+def outside(function: Callable[[], Any]) -> Any:
+    """Run in a thread of its own: what lets a job be interrupted costs time at every operation, and would be measured too."""
+    with ThreadPoolExecutor(1) as alone:
+        return alone.submit(function).result()
+
+
+def _plain(module: Any, inputs: Inputs) -> np.ndarray:
+    import torch
+
+    with torch.no_grad():
+        return module(**inputs.tensors).float().cpu().numpy()
+
+
+def _size(module: Any) -> int:
+    return sum(p.numel() * p.element_size() for p in module.parameters())
+
+
+def first_count(model: Model) -> int:
+    """How many scenes are asked before anything is chosen."""
+    return 64 if model.name.startswith("bundled:") else 16
