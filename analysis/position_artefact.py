@@ -10,6 +10,7 @@ import numpy as np
 
 from analysis.registry import method
 from analysis.results import TokenMap
+from analysis.sinks import sinks_by_attention
 from analysis.token_rows import attention_of, hidden_of, layer_key, patches_of, rows_of, some_patches_of
 from model_adapters import Capture, Rows, Site
 
@@ -68,7 +69,7 @@ def cleaned_attention(
     capture: Capture,
     site: Site,
     *,
-    sinks: tuple[int, ...] = (),
+    sinks: tuple[int, ...] | None = None,
     mode: Literal["raw", "sinks removed", "relative"] = "relative",
     query: Literal["class", "mean"] = "class",
     head: int | None = None,
@@ -77,6 +78,7 @@ def cleaned_attention(
 ) -> TokenMap:
     """Where the query attends, as it is, without the sink tokens, or relative to what each patch receives anyway.
 
+    Sinks are, unless given, the patches that receive much more attention than the others in this layer.
     Relative divides by the mean over `others` (maps of the same query on other images), or, without any, by what the
     patch receives from all patches of this image: our definition.
     """
@@ -84,7 +86,8 @@ def cleaned_attention(
     chosen = patches_of(layout.keys, len(layout.keys)) & layout.keys.placed
     values = _row(capture, site, query, head)[image]
     if mode == "sinks removed":
-        chosen[list(sinks)] = False
+        found = sinks_by_attention(capture, tower=site.tower, layer=site.layer).of_image(image) if sinks is None else sinks
+        chosen[list(found)] = False
         values = values / values[chosen].sum()
     if mode == "relative":
         values = values / np.maximum(_usual(capture, site, query, head, others)[image if not others else 0], 1e-12)

@@ -6,13 +6,15 @@ What follows the blocks (pooling, a class token, a projector) then meets the tok
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from model_adapters.edits import AddTokens, Edit
 from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_output, with_output
 from model_adapters.labels import Label
@@ -25,8 +27,9 @@ _PLACES = re.compile(r"mask|bias|position|rope|rotary|freqs|^cos$|^sin$")
 class Added:
     """How many tokens each tower has more than it would have."""
 
-    def __init__(self, last: Callable[[str], str]) -> None:
+    def __init__(self, edits: Iterable[Edit], last: Callable[[str], str]) -> None:
         """`last` gives the name of a tower's last block."""
+        self._waiting = [e for e in edits if isinstance(e, AddTokens) and e.where.phase != "new"]
         self._last = last
         self._more: dict[str, int] = {}
         self._whole: dict[str, int] = {}
@@ -38,6 +41,7 @@ class Added:
 
     def grew(self, label: Label, before: torch.Tensor, after: torch.Tensor) -> None:
         """An edit has made the hidden states of a block longer."""
+        self._waiting.clear()
         self._more[label.tower] = self._more.get(label.tower, 0) + after.shape[1] - before.shape[1]
         self._whole[label.tower] = after.shape[1]
 
@@ -68,7 +72,11 @@ class Added:
         return with_output(output, hidden[:, :-more], label.block)
 
     def finish(self) -> None:
-        """Complain about tokens that no block took off."""
+        """Complain about tokens that no block took in, or took off."""
+        if self._waiting:
+            where = self._waiting[0].where
+            place = f"tower {where.tower!r} and layers {where.layers}"
+            raise AdapterError(f"AddTokens was asked for, but no block of {place} was met.")
         if self._more:
             last = self._last(next(iter(self._more)))
             raise AdapterError(f"AddTokens was asked for, but {last!r}, the last block of its tower, never ran.")
@@ -78,6 +86,20 @@ class Added:
             f"AddTokens was asked for, but block {block} gives tokens their place by {what}, and added tokens have no place. "
             "Models whose positions are added once, in front of the first block, work."
         )
+
+
+@contextmanager
+def only_what_fits(edits: Iterable[Edit]) -> Iterator[None]:
+    """A run in which a model that counts its tokens says so in words of its own is refused with a sentence of ours."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error, AdapterError) or not any(isinstance(e, AddTokens) for e in edits):
+            raise
+        raise AdapterError(
+            f"AddTokens was asked for, but the model needs its own number of tokens ({str(error).splitlines()[0]}). It works in "
+            "towers whose blocks all run over one sequence of tokens, without a grid and without a bias for each pair."
+        ) from error
 
 
 def lengthened(

@@ -35,7 +35,7 @@ class Blocks:
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
         self._survivors: dict[str, Survivors] = {}
-        self.added = Added(last)
+        self.added = Added(edits, last)
         if any(isinstance(e, AddTokens) for e in edits) and any(isinstance(e, DropTokens | MergeTokens) for e in edits):
             raise AdapterError("AddTokens was asked for together with dropped or merged tokens; one of the two works in a run.")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_adapters.added import lengthened
+from model_adapters.added import lengthened, only_what_fits
 from model_adapters.capturing import BySite, Capture, LazyLayouts
 from model_adapters.cost import check_batch, check_want, free_bytes, refuse_too_much, remember
 from model_adapters.edits import AddTokens, Edit, check_edits
@@ -58,7 +58,7 @@ def capture(
     )  # fmt: skip
     gradients = "gradients" in want
     with model.lock, torch.set_grad_enabled(gradients):
-        with tap:
+        with tap, only_what_fits(edits):
             logits = model.logits(model.forward(inputs))
         found = _Gradients(tap, scalar(target, logits, model, inputs)) if gradients else None
     remember(model, inputs, tap)
@@ -76,7 +76,7 @@ def run(model: Model, inputs: Inputs, edits: Iterable[Edit] | Edit = ()) -> torc
         scopes=model.tap_scopes,
         roles=Roles(model, inputs),
     )
-    with model.lock, torch.set_grad_enabled(any(_differentiable(e) for e in tap.edits)), tap:
+    with model.lock, torch.set_grad_enabled(any(_differentiable(e) for e in tap.edits)), tap, only_what_fits(tap.edits):
         return model.logits(model.forward(inputs))
 
 

@@ -127,6 +127,11 @@ def test_cleaned_maps_drop_sinks_and_divide_by_the_usual(rng):
     assert raw.values == pytest.approx(weights.mean(0)[0, 1:])
     without = cleaned_attention(capture, site, mode="sinks removed", sinks=(3, 8))
     assert len(without.values) == 23 and without.values.sum() == pytest.approx(1)
+    planted = rng.uniform(0.9, 1.1, (2, T, T)).astype(np.float32)
+    planted[:, :, [3, 8]] = 4
+    planted /= planted.sum(-1, keepdims=True)
+    found = cleaned_attention(hand_made([planted], grid=(5, 5)), site, mode="sinks removed")
+    assert np.allclose(found.values, np.delete(planted.mean(0)[0], [0, 3, 8]) / np.delete(planted.mean(0)[0], [0, 3, 8]).sum())
     relative = cleaned_attention(capture, site, mode="relative", head=1)
     slow = [weights[1, 0, k] / np.mean([weights[1, q, k] for q in range(1, T)]) for k in range(1, T)]
     assert relative.values == pytest.approx(slow, rel=1e-4)

@@ -392,6 +392,9 @@ def test_added_tokens_reach_a_vision_transformer_as_if_they_had_been_put_in_by_h
         ("beit_base_patch16_224", "a bias for each pair of tokens"),
         ("vit_small_patch16_dinov3", "its argument 'rope'"),
         ("swin_tiny_patch4_window7_224", r"a sequence \[B, T, D\]"),
+        ("pit_ti_224", "needs its own number of tokens"),
+        ("convit_tiny", "needs its own number of tokens"),
+        ("hiera_tiny_224", r"no block of tower 'all' and layers \(0,\) was met"),
         ("cait_xxs24_224", "over one sequence of tokens"),
     ],
 )
