@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -58,27 +58,41 @@ class Asked:
         return scene_ids(self.scenes)
 
 
-def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
-    """Draw the controls, in one row."""
+def of_picture(model: Model, name: str, weights: str, picture: Picture) -> Asked:
+    """What is asked of one picture, without any controls."""
     from ui.results import importance_metrics as metrics
     from ui.results.heads import pass_seconds
 
     subject = session.subject(name, weights, picture)
-    tower, text = pickers.tower(model), pickers.text(model)
-    if reason := subject.refusals.get("logits"):
-        st.info(f"Importance is about an answer. {reason} A model with a classifier works.", icon=":material/block:")
-        st.stop()
+    text = pickers.text(model)
 
     def begin(progress: Progress) -> tuple[Any, float]:
-        return subject.scores, pass_seconds(subject)
+        return (subject.scores if subject.classes else 0), pass_seconds(subject)
 
     key = ("first answer", name, weights, picture.key, text)
     scores, seconds = session.get(key, begin, label="Running the model once")
+    label = pickers.target_index(model, scores)
+    tower, cheap = pickers.tower(model), metrics.CHEAP[0].name
+    return Asked(model, (name, weights), picture, subject, tower, text, label, False, 0, metrics.SHOWN, cheap, seconds)
+
+
+def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
+    """Draw the controls, in one row."""
+    from ui.results import importance_metrics as metrics
+
+    start = of_picture(model, name, weights, picture)
+    if reason := start.subject.refusals.get("logits"):
+        st.info(f"Importance is about an answer. {reason} A model with a classifier works.", icon=":material/block:")
+        st.stop()
     over, count, shown, against = st.columns([1.1, 1.2, 3, 1.9], vertical_alignment="bottom")
     with over:
         is_set = controls.pick("over", "Importance on", (ONE, SET)) == SET
     with count:
-        scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8) if is_set else _answer(model, text, picture, scores)
+        if is_set:
+            scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8)
+        else:
+            scenes = 0
+            _answer(start)
     titles = {name: metric.title for name, metric in metrics.BY_NAME.items()}
     with shown:
         names = controls.pick_many(
@@ -88,33 +102,18 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
         cheap = controls.pick(
             "against", "Compared with the exact one", [m.name for m in metrics.CHEAP], format=titles.__getitem__
         )
-    label = pickers.target_index(model, scores)
-    return Asked(
-        model,
-        (name, weights),
-        picture,
-        subject,
-        tower,
-        text,
-        label,
-        is_set,
-        scenes or 0,
-        tuple(names or metrics.SHOWN),
-        cheap,
-        seconds,
-    )
+    return replace(start, over_set=is_set, scenes=scenes, shown=tuple(names or metrics.SHOWN), against=cheap)
 
 
-def _answer(model: Model, text: Any, picture: Picture, scores: Any) -> int:
+def _answer(asked: Asked) -> None:
     from scipy.special import softmax
 
     from ui.results.heads import name_of
     from ui.sentences import probability
 
-    target = pickers.target_index(model, scores)
+    share = float(softmax(asked.subject.scores)[asked.label])
     st.caption("The answer it is about")
-    st.markdown(f"**{name_of(model, text, target)}** {probability(float(softmax(scores)[target]))}")
-    return 0
+    st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
 
 
 def found(asked: Asked) -> Importances | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -11,8 +12,10 @@ from ui.jobs import Progress
 
 if TYPE_CHECKING:
     from ui.importance_asked import Asked
+    from ui.results.importance_agreement import Correlation
     from ui.results.importance_metrics import Importances
 
+_WIDTHS: Any = {"Metric": {"width": 128}, "Place": {"width": 48}, "Value": {"width": 150}}
 BELOW = ("Remove heads", "Agreement", "By class")
 
 
@@ -42,7 +45,7 @@ def _help(name: str) -> str:
     return f"{method.summary}\n\nRange: {method.range}. {method.misleads}"
 
 
-def scatter(asked: Asked, result: Importances) -> None:
+def scatter(asked: Asked, result: Importances, verdicts: Mapping[str, Correlation] | None) -> None:
     """The exact effect against the cheap metric, and whether the cheap one may be believed here."""
     from ui.figures import draw_scatter
     from ui.results.importance_metrics import BY_NAME
@@ -58,20 +61,22 @@ def scatter(asked: Asked, result: Importances) -> None:
     figure = draw_scatter(exact, cheap, chosen=head_choice.outlined(exact.sites, asked.model, asked.tower))
     figure.update_layout(height=250)
     head_choice.chart(figure, "scatter", exact.sites, asked.model, asked.tower)
-    verdicts = _correlations(asked, result)
-    if verdicts is not None:
+    if verdicts:
         st.caption(f"{metric.title} is held to: {BY_NAME[metric.truth].title.lower()}. {verdicts[asked.against].sentence}.")
 
 
-def _correlations(asked: Asked, result: Importances) -> dict[str, Any] | None:
+def correlations(asked: Asked, result: Importances) -> Mapping[str, Correlation] | None:
+    """How each cheap metric agrees with its truth, once both are there."""
     from ui.results.importance_agreement import correlation
     from ui.results.importance_metrics import BY_NAME
 
     names = [name for name in result.names(exact=False) if BY_NAME[name].truth in result.each]
 
-    def make(progress: Progress) -> dict[str, Any]:
+    def make(progress: Progress) -> Mapping[str, Correlation]:
         return {name: correlation(result, name) for name in names}
 
+    if not names:
+        return {}
     return session.part(("correlations", *asked.key, *names), make, label="Comparing rankings")
 
 
@@ -85,10 +90,11 @@ def inspector(asked: Asked, result: Importances) -> None:
     for name in result.names():
         number = number_of(result.matrix(name), site, head)
         if number is not None:
-            rows.append({"Metric": BY_NAME[name].title, "Value": _value(number), "Place": number.place})
+            exact = "exact: " if BY_NAME[name].is_exact else ""
+            rows.append({"Metric": exact + BY_NAME[name].short, "Place": number.place, "Value": _value(number)})
     with st.container(border=True):
         st.markdown(f"**{head_choice.title(asked.model, asked.tower)}**")
-        st.dataframe(rows, hide_index=True, height=212, width="stretch", column_config={"Metric": {"width": 148}})
+        st.dataframe(rows, hide_index=True, height=212, width="stretch", column_config=_WIDTHS)
         st.caption(f"Place among {asked.heads} heads: 1 is the highest. Brackets: 95 % over scenes.")
         head_choice.link("heads/passport", "Its passport", "badge")
 
@@ -100,13 +106,13 @@ def _value(number: Any) -> str:
     return text if number.low is None else f"{text} ({humane(number.low)} to {humane(number.high)})"
 
 
-def below(asked: Asked, result: Importances) -> None:
+def below(asked: Asked, result: Importances, verdicts: Mapping[str, Correlation] | None) -> None:
     """One of three deeper looks."""
     which = controls.pick("below", "Look deeper", BELOW)
     if which == BELOW[0]:
         _removal(asked, result)
     elif which == BELOW[1]:
-        _agreement(asked, result)
+        _agreement(result, verdicts)
     else:
         _by_class(asked, result)
 
@@ -144,12 +150,11 @@ def _removal(asked: Asked, result: Importances) -> None:
         )
 
 
-def _agreement(asked: Asked, result: Importances) -> None:
+def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) -> None:
     from ui.figures import draw, draw_forest
     from ui.results import importance_agreement as agreement
     from ui.results.importance_metrics import BY_NAME
 
-    verdicts = _correlations(asked, result)
     if verdicts:
         st.markdown("**May a cheap metric be believed here?**")
         names = [f"{BY_NAME[n].short} → {BY_NAME[BY_NAME[n].truth].short}" for n in verdicts]

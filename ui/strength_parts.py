@@ -129,9 +129,9 @@ def profile(asked: Asked) -> Profile | None:
     from ui.figures import draw_sparklines
     from ui.results import strength
 
-    what = "one patch at each distance" if asked.per_pair else "each ring of patches"
+    what = "Weight of one patch, by hops" if asked.per_pair else "Weight of each ring, by hops"
     method = find("ring_profile")
-    st.markdown(f"**Weight on {what}, from the patch itself outwards**", help=f"{method.summary} {method.misleads}")
+    st.markdown(f"**{what}**", help=f"{method.summary} {method.misleads}")
     if reason := method.why_not(offers(asked.capture, asked.tower)):
         st.info(reason, icon=":material/block:")
         return None
@@ -217,5 +217,7 @@ def trends(asked: Asked, found: HeadMatrix | None, profiles: Profile | None) -> 
     if found is not None:
         with right:
             st.markdown(f"**{asked.method.title} over depth**")
-            st.plotly_chart(draw(layer_trend(found)), key="depth", width="stretch", config=BARE)
+            figure = draw(layer_trend(found))
+            figure.update_layout(height=260)
+            st.plotly_chart(figure, key="depth", width="stretch", config=BARE)
             st.caption("Mean over a layer's heads; the band spans its lowest to its highest head.")

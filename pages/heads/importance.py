@@ -16,7 +16,8 @@ with left:
         parts.matrices(asked, found)
 if found is not None:
     with right:
-        parts.scatter(asked, found)
+        verdicts = parts.correlations(asked, found)
+        parts.scatter(asked, found, verdicts)
         parts.inspector(asked, found)
     with left:
-        parts.below(asked, found)
+        parts.below(asked, found, verdicts)

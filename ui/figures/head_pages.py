@@ -15,10 +15,11 @@ from ui.figures.rules import Look, rule
 
 if TYPE_CHECKING:
     from model_adapters import Rows
-    from ui.results.passport import Without
+    from ui.results.passport import Kind, Without
     from ui.results.strength import Rings
 
-_ROW = 25
+_ROW = 22
+_THIS = colours.CATEGORICAL[1]
 
 
 def trend_map(profile: Profile) -> go.Figure:
@@ -53,8 +54,8 @@ def rings_on_image(rings: Rings, queries: Rows, image: np.ndarray, numbers: Sequ
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         customdata=[(int(number), 0) for number in numbers], hovertemplate="row %{customdata[0]}<extra></extra>",
     )  # fmt: skip
-    figure.update_layout(height=300, clickmode="event+select")
-    return figure
+    figure.update_traces(colorbar={"title": {"text": ""}}, selector={"type": "heatmap"})
+    return figure.update_layout(height=270, clickmode="event+select")
 
 
 def ring_bars(rings: Rings) -> go.Figure:
@@ -69,13 +70,44 @@ def ring_bars(rings: Rings) -> go.Figure:
     return figure.update_yaxes(rangemode="tozero")
 
 
+def ring_curve(profile: Profile, row: int, head: int) -> go.Figure:
+    """One head's weight by hops, beside the mean head of its tower."""
+    figure = go.Figure(go.Bar(x=profile.steps, y=profile.values[row, head], name="this head", marker={"color": _THIS}))
+    mean = np.nanmean(profile.values.reshape(-1, len(profile.steps)), axis=0)
+    figure.add_scatter(x=profile.steps, y=mean, name="mean head", mode="lines+markers", line={"color": colours.NEUTRAL})
+    figure.update_traces(hovertemplate="%{x} hops: %{y:.3f}<extra></extra>")
+    framed(figure, x="Hops away", y=named(profile.label), height=270, legend=True)
+    return figure.update_yaxes(rangemode="tozero")
+
+
+def evidence(kind: Kind) -> go.Figure:
+    """The measures that a type is told by, and the thresholds that they have to pass."""
+    names = [name for name, _, _ in kind.evidence]
+    values, limits = [value for _, value, _ in kind.evidence], [limit for _, _, limit in kind.evidence]
+    shades = [
+        colours.colour_of(name) if value >= limit else colours.translucent(colours.NEUTRAL, 0.45)
+        for name, value, limit in kind.evidence
+    ]
+    figure = go.Figure(
+        go.Bar(
+            x=values, y=names, orientation="h", marker={"color": shades}, name="measure", customdata=limits,
+            hovertemplate="%{y}: %{x:.2f}, threshold %{customdata:.2f}<extra></extra>",
+        )
+    )  # fmt: skip
+    mark = {"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": colours.NEUTRAL}}
+    figure.add_scatter(x=limits, y=names, mode="markers", marker=mark, name="threshold", hoverinfo="skip")
+    framed(figure, x="0: what even attention gives, 1: all", height=70 + 21 * len(names))
+    figure.update_layout(margin={"t": 4})
+    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+
+
 def pattern(values: np.ndarray) -> go.Figure:
     """One head's mean pattern, the query in the middle."""
     rows, columns = ((size - 1) // 2 for size in values.shape)
     cells = heat(values, label="share of attention", x=np.arange(-columns, columns + 1), y=np.arange(-rows, rows + 1))
     cells.hovertemplate = "%{y} down, %{x} right: %{z:.2g}<extra></extra>"
     figure = go.Figure(cells)
-    framed(figure, x="Patches right of the query", y="Patches down", height=300)
+    framed(figure, x="Patches right of the query", y="Patches down", height=270)
     figure.update_xaxes(constrain="domain", showgrid=False)
     return figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
 
