@@ -23,6 +23,8 @@ from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.thresholds import Threshold
 from analysis.token_plan import Step, TokenPlan
+from analysis.words.word_confidence import WordConfidence
+from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
 
 RNG = np.random.default_rng(5)
@@ -115,6 +117,18 @@ def plan() -> TokenPlan:
     return TokenPlan(steps, sources, rows(), "vision", "")
 
 
+def word_results() -> dict[str, object]:
+    groups = ("system", "image", "question", "answer")
+    of_word, of_answer = RNG.dirichlet(np.ones(4), (LAYERS, HEADS)), RNG.dirichlet(np.ones(4), (5, LAYERS))
+    of_word[1, 3] = np.nan
+    told = (("boat", 0.6), ("car", 0.3), (" ", 0.05))
+    return {
+        "word confidence": WordConfidence("boats", 0.5, -0.69, np.array([0.6, 0.83]), 1.1, 0.3, told, (7, 9, 3)),
+        "word shares": WordShares(of_word, np.array([5, 144, 9, 2]), SITES, "boats", groups),
+        "answer shares": AnswerShares(of_answer, RNG.integers(1, 99, (5, 4)), SITES, groups),
+    }
+
+
 def by_hand() -> dict[str, object]:
     """A name of each result and the result."""
     norms = RNG.random((LAYERS, 2, 13)) + 1
@@ -123,7 +137,7 @@ def by_hand() -> dict[str, object]:
     colours = RNG.random((2, 13, 3))
     colours[:, 0] = np.nan
     square = RNG.random((3, 3))
-    return {
+    return word_results() | {
         "head matrix": matrix(), "signed head matrix": matrix(True), "map": token_map(), "signed map": token_map(True), "curve": curve(),
         "profile": Profile(RNG.random((LAYERS, HEADS, 6)), np.arange(6), SITES, "mass", "share", "hop"),
         "parts": Parts(("layer 0", "layer 1", "rest"), np.array([0.5, -0.2, 0.1]), 0.4, "logit", {"layer 0": token_map(True)}),

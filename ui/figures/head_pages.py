@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from analysis.results import Profile
 from ui import colours
-from ui.figures.frame import CLEAR, framed, heat, humane, named
+from ui.figures.frame import CLEAR, framed, heat, named
 from ui.figures.rules import Look, rule
+from ui.sentences import probability
 
 if TYPE_CHECKING:
     from model_adapters import Rows
@@ -122,24 +123,21 @@ def rank_dots(names: Sequence[str], places: Sequence[int], of: int, exact: Seque
             marker={"color": colours.CATEGORICAL[colour], "size": 10, "symbol": symbol},
             hovertemplate="%{y}: place %{x} of " + str(of) + "<extra></extra>",
         )  # fmt: skip
-    framed(figure, x=f"Place among {of} heads (right: most important)", height=70 + _ROW * len(names), legend=True)
-    figure.update_xaxes(range=[of + 0.6, 0.4])
+    framed(figure, x=f"Place among {of} heads", height=70 + _ROW * len(names), legend=True)
+    figure.update_xaxes(range=[of + 1, 0])
     return figure.update_yaxes(type="category", categoryorder="array", categoryarray=list(names)[::-1])
 
 
 def before_after(found: Without) -> go.Figure:
     """Probabilities with and without a head."""
     figure = go.Figure()
-    for values, label, colour in (
-        (found.after, "without it", colours.CATEGORICAL[3]),
-        (found.before, "as it is", colours.CATEGORICAL[1]),
-    ):
+    for values, label, colour in ((found.before, "as it is", _THIS), (found.after, "without it", colours.CATEGORICAL[3])):
         figure.add_bar(
             x=values, y=list(found.names), orientation="h", name=label, marker={"color": colour},
-            text=[humane(value) for value in values], textposition="outside", cliponaxis=False,
+            text=[probability(value) for value in values], textposition="outside", cliponaxis=False,
             hovertemplate="%{y}, " + label + ": %{x:.3f}<extra></extra>",
         )  # fmt: skip
     framed(figure, x=named("probability"), height=70 + 2 * _ROW * len(found.names), legend=True)
-    figure.update_layout(legend={"traceorder": "reversed"}, bargap=0.25)
+    figure.update_layout(bargap=0.25)
     figure.update_xaxes(range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -49,7 +47,7 @@ def _(result: HeadTypes, look: Look) -> go.Figure:
 def _(result: HeadMeasures, look: Look) -> go.Figure:
     layers, heads, _ = result.values.shape
     order = [(layer, head) for layer in range(layers) for head in range(heads)]
-    rows = [f"{_layer_names(result.sites)[layer]}.{head}" for layer, head in order]
+    rows = [f"{layer_names(result.sites)[layer]}.{head}" for layer, head in order]
     figure = go.Figure(heat(result.values.reshape(len(order), -1), label="share", x=list(result.names), y=rows))
     figure.update_traces(hovertemplate="head %{y}, %{x}: %{z:.2f}<extra></extra>")
     figure.update_yaxes(autorange="reversed")
@@ -59,7 +57,7 @@ def _(result: HeadMeasures, look: Look) -> go.Figure:
 @rule.register
 def _(result: ByClass, look: Look) -> go.Figure:
     classes, layers, heads = result.values.shape
-    order = [f"{name}.{head}" for name in _layer_names(result.sites) for head in range(heads)]
+    order = [f"{name}.{head}" for name in layer_names(result.sites) for head in range(heads)]
     flat = result.values.reshape(classes, layers * heads)
     figure = go.Figure(heat(flat, signed=True, label=result.label, x=order, y=[str(c) for c in result.classes]))
     figure.update_traces(hovertemplate="class %{y}, head %{x}: %{z:.3g}<extra></extra>")
@@ -188,7 +186,7 @@ def _touch(shape: tuple[int, ...], texts: np.ndarray) -> go.Scatter:
     )
 
 
-def _layer_names(sites: tuple[Site, ...]) -> list[str]:
+def layer_names(sites: tuple[Site, ...]) -> list[str]:
     """The number of each row's layer, with the call where a module ran more than once."""
     return [f"{site.layer}.{site.call}" if site.call else str(site.layer) for site in sites]
 
@@ -208,7 +206,7 @@ def _as_heads(
     every = max(1, heads // 16)
     figure.update_xaxes(range=[-0.5, heads - 0.5], tickvals=list(range(0, heads, every)), showgrid=False, zeroline=False)
     figure.update_yaxes(
-        range=[layers - 0.5, -0.5], tickvals=list(range(layers)), ticktext=_layer_names(sites), showgrid=False, zeroline=False
+        range=[layers - 0.5, -0.5], tickvals=list(range(layers)), ticktext=layer_names(sites), showgrid=False, zeroline=False
     )
     figure.update_layout(clickmode="event+select")
     if chosen is not None:
@@ -222,4 +220,4 @@ def _height(rows: int) -> int:
     return int(np.clip(rows * _CELL + 80, _LEAST, _MOST))
 
 
-__all__: list[Any] = ["matrix_pair", "sparklines"]
+__all__ = ["layer_names", "matrix_pair", "sparklines"]

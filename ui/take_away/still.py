@@ -69,11 +69,14 @@ def still(figure: Any, form: Format, title: str = "") -> bytes:
 def _panel(axes: Axes, traces: list[dict[str, Any]], layout: dict[str, Any], pair: tuple[str, str]) -> None:
     axes.set_axisbelow(True)
     bars = [number for number, trace in enumerate(traces) if trace["type"] == "bar"]
+    stacked = layout.get("barmode") == "stack"
+    below: Any = 0.0
     for number, trace in enumerate(traces):
         if trace["type"] not in _DRAWN:
             raise TypeError(f"a trace of type {trace['type']!r} has no still picture. Drawn are {sorted(_DRAWN)}.")
         if trace["type"] == "bar":
-            trace = trace | {"_sharing": (len(bars), bars.index(number))}
+            trace = trace | {"_sharing": (1, 0) if stacked else (len(bars), bars.index(number)), "_below": below}
+            below = below + np.asarray(trace["y"], float) if stacked else 0.0
         _DRAWN[trace["type"]](axes, trace)
     if all(_whole(trace.get("x")) for trace in traces):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -201,7 +204,8 @@ def _bar(axes: Axes, trace: dict[str, Any]) -> None:
     width = np.asarray(trace["width"], float) if trace.get("width") is not None else 0.8 / sharing
     place = place + (number - (sharing - 1) / 2) * 0.8 / sharing
     more = {"color": shades, "label": _label(trace)}
-    (axes.bar(place, size, width, **more) if upright else axes.barh(place, size, width, **more))
+    start = trace.get("_below", 0.0)
+    (axes.bar(place, size, width, bottom=start, **more) if upright else axes.barh(place, size, width, left=start, **more))
     error = {"x": place, "y": size} if upright else {"x": size, "y": place}
     _bars_of_error(axes, trace, error["x"], error["y"])
 

@@ -28,6 +28,8 @@ from analysis.results import Agreement, Curve, Embedding, HeadMatrix, Parts, Pro
 from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
+from analysis.words.word_confidence import WordConfidence
+from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
 
 Table = dict[str, np.ndarray]
@@ -324,3 +326,25 @@ def _(result: MassiveActivations) -> Table:
 def _(result: TokenPlan) -> Table:
     names = ["start", *(f"layer {step.layer}" for step in result.steps)]
     return melted({"part_of": result.sources}, after=names, token=range(len(result.rows)))
+
+
+@table.register
+def _(result: WordConfidence) -> Table:
+    tokens, probabilities = zip(*result.alternatives, strict=True) if result.alternatives else ((), ())
+    ids = np.array(result.alternative_ids, int)
+    return {"token": np.array(tokens, str), "token_id": ids, "probability": np.array(probabilities, float)}
+
+
+@table.register
+def _(result: WordShares) -> Table:
+    layers, heads, groups = result.values.shape
+    flat = melted({"share": result.values}, row=range(layers), head=range(heads), to=result.groups)
+    tokens = np.tile(result.counts, layers * heads)
+    return {"row": flat.pop("row"), **_heads(result.sites, heads * groups), **flat, "tokens of the group": tokens}
+
+
+@table.register
+def _(result: AnswerShares) -> Table:
+    answer, layers, _ = result.values.shape
+    flat = melted({"share": result.values}, token=range(answer), row=range(layers), to=result.groups)
+    return flat | {"tokens of the group": np.repeat(result.counts, layers, axis=0).ravel()}
