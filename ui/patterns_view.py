@@ -12,6 +12,7 @@ import streamlit as st
 from ui import colours, controls, sentences, session, state
 from ui.jobs import Progress
 from ui.pictures import picture
+from ui.point_map.points import trimmed
 from ui.results import patterns, patterns_query
 from ui.results.heads import Text, row_of, scene_ids, sites_of, subject_for
 
@@ -142,7 +143,7 @@ def type_sliders(found: Portraits) -> HeadTypes:
 
 def group_controls(codes: PatternSummary) -> Clusters | None:
     """Groups of like patterns, and how far they can be believed."""
-    how = controls.pick("groups-by", "Groups by", ("k-means", "density"))
+    how: Any = controls.pick("groups-by", "Groups by", ("k-means", "density"))
     if how == "k-means":
         size = controls.slide("groups", "Groups (0: the number best apart)", 0, 12, 0, step=1)
     else:
@@ -221,16 +222,17 @@ def inspect(asked: Asked, maps: AlignedMaps, types: HeadTypes, codes: PatternSum
     kind = str(types.types[row, place.head])
     told = sentences.looks(kind, parts, (dy, dx))
     st.markdown(f":material/sell: **{' + '.join(parts)}**: it {told}.")
-    left, right = st.columns([5, 6], vertical_alignment="center")
-    with left:
-        st.image(pattern_image(maps.values[number]), width="stretch")
-        st.caption(_strongest(maps.values[number]))
-    with right:
-        st.html(bars_against(types, row, place.head))
-    st.caption(f"{codes.codes.shape[1]} numbers leave out {sentences.share(float(codes.error[number]))} of this pattern.")
+    left, right = st.columns([2, 3], vertical_alignment="center")
+    left.image(pattern_image(maps.values[number]), width="stretch")
+    right.caption(f"{_strongest(maps.values[number])} {_left_out(codes, number)}")
+    st.html(bars_against(types, row, place.head))
     passport = _PAGES / "heads" / "passport.py"
     if passport.is_file():
         st.page_link(passport, label="Its passport", icon=":material/badge:")
+
+
+def _left_out(codes: PatternSummary, number: int) -> str:
+    return f"{codes.codes.shape[1]} numbers leave out {sentences.share(float(codes.error[number]))} of it."
 
 
 def _strongest(pattern: np.ndarray) -> str:
@@ -241,6 +243,7 @@ def _strongest(pattern: np.ndarray) -> str:
 
 def pattern_image(pattern: np.ndarray, side: int = 264) -> np.ndarray:
     """[side, side, 4] uint8: a pattern in the colours of attention, its largest number brightest; the query is outlined."""
+    pattern = trimmed(pattern)
     table = np.array([[int(c[n : n + 2], 16) for n in (1, 3, 5)] for c in colours.sequential(256)], np.uint8)
     share = np.nan_to_num(pattern) / max(float(np.nanmax(pattern)), 1e-12)
     picture = np.concatenate([table[np.rint(share * 255).astype(int)], np.full((*pattern.shape, 1), 255, np.uint8)], -1)

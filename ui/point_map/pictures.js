@@ -95,7 +95,7 @@ class Pictures {
         context.fillRect(...at);
         context.globalAlpha = 1;
       }
-      for (const [style, width] of [["rgba(0,0,0,0.65)", i ? 2.5 : 4.5], [i ? colour : "#fff", i ? 1.2 : 2.2]]) {
+      for (const [style, width] of [["rgba(0,0,0,0.65)", i ? 2.5 : 4.5], ["#fff", i ? 1 : 2.2]]) {
         context.strokeStyle = style;
         context.lineWidth = width;
         context.strokeRect(...at);

@@ -117,9 +117,8 @@ class PointMap:
                 "word": (tokens.word, np.int32),
             }
             optional |= {"box": (tokens.box, np.float32), "kind": (tokens.kind, np.uint8)}
-        return {"points": self.points.astype(np.float32), "group": self.group.astype(np.uint8)} | {
-            name: array.astype(kind) for name, (array, kind) in optional.items() if array is not None
-        }
+        given: dict[str, Any] = {"points": (self.points, np.float32), "group": (self.group, np.uint8)} | optional
+        return {name: array.astype(kind) for name, (array, kind) in given.items() if array is not None}
 
     @property
     def id(self) -> str:
@@ -165,13 +164,40 @@ class PointMap:
 
 
 def pattern_bytes(maps: np.ndarray) -> np.ndarray:
-    """Maps [P, rows, columns] as bytes, each scaled to its own largest number; 255 where a map is NaN."""
-    while max(maps.shape[1:]) > LARGEST_PATTERN:
-        maps = _coarser(maps)
-    most = np.nanmax(maps.reshape(len(maps), -1), axis=1)[:, None, None]
-    with np.errstate(invalid="ignore"):
-        codes = np.rint(np.clip(maps / np.maximum(most, 1e-12), 0, 1) * STEPS)
-    return np.where(np.isnan(maps), STEPS + 1, codes).astype(np.uint8)
+    """Maps [P, rows, columns] as square bytes [P, S, S], each scaled to its own largest number; 255 where there is nothing.
+
+    Each map is cut to what it knows, so that heads of small windows are as large as others.
+    """
+    cut = [trimmed(each) for each in maps]
+    side = min(max(max(each.shape) for each in cut), LARGEST_PATTERN)
+    return np.stack([_square(each, side) for each in cut])
+
+
+def trimmed(pattern: np.ndarray) -> np.ndarray:
+    """A map without its unknown margins; the query stays in the middle."""
+    known = ~np.isnan(pattern)
+    cuts = []
+    for axis in (0, 1):
+        lines = np.flatnonzero(known.any(1 - axis))
+        middle = pattern.shape[axis] // 2
+        reach = int(np.abs(lines - middle).max()) if len(lines) else 0
+        cuts.append(slice(middle - reach, middle + reach + 1))
+    return pattern[cuts[0], cuts[1]]
+
+
+def _square(pattern: np.ndarray, side: int) -> np.ndarray:
+    """Bytes of one map: its longer side fills the square, cells keep their shape."""
+    while max(pattern.shape) > side:
+        pattern = _coarser(pattern[None])[0]
+    most = float(np.nanmax(pattern)) if np.isfinite(pattern).any() else 0.0
+    share = np.clip(np.nan_to_num(pattern) / max(most, 1e-12), 0, 1)
+    codes = np.where(np.isnan(pattern), STEPS + 1, np.rint(share * STEPS)).astype(np.uint8)
+    longer = max(pattern.shape)
+    at = (np.arange(side) * longer) // side
+    framed = np.full((longer, longer), STEPS + 1, np.uint8)
+    top, left = ((longer - n) // 2 for n in pattern.shape)
+    framed[top : top + pattern.shape[0], left : left + pattern.shape[1]] = codes
+    return framed[np.ix_(at, at)]
 
 
 def _coarser(maps: np.ndarray) -> np.ndarray:

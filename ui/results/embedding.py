@@ -15,7 +15,7 @@ from ui.point_map.points import Gallery, Tokens
 from ui.results.heads import Text, affordable, sites_of, subject_for
 
 if TYPE_CHECKING:
-    from analysis.projections import JointEmbedding
+    from analysis.projections import JointEmbedding, PatchColours
     from analysis.results import Embedding, HeadMatrix
     from model_adapters import Capture, Model, Rows, Site
 
@@ -273,9 +273,10 @@ def words_of(rows: Rows, picture: Picture) -> list[str]:
 def _joined(queries: Tokens, keys: Tokens) -> Tokens:
     words = tuple(dict.fromkeys((*queries.words, *keys.words)))
     sides = [np.array([words.index(t.words[w]) for w in t.word]) for t in (queries, keys)]
-    both: Any = [np.concatenate([getattr(t, name) for t in (queries, keys)]) for name in ("picture", "box", "place")]
+    both = [np.concatenate([getattr(t, name) for t in (queries, keys)]) for name in ("picture", "box", "place")]
     kind = np.repeat([QUERY, KEY], [len(queries.word), len(keys.word)])
-    return Tokens(*both, np.concatenate(sides), words, kind, ("query", "key"))
+    picture, box, place = both
+    return Tokens(picture, box, place, np.concatenate(sides), words, kind, ("query", "key"))
 
 
 def matching(
@@ -295,3 +296,33 @@ def matching(
 def known_pictures(ids: Sequence[str], first: Picture) -> tuple[Picture, ...]:
     """The pictures of these ids; the first one is given, because it may be an upload."""
     return (first, *(pictures.picture(id) for id in ids[1:]))
+
+
+@dataclass(frozen=True, eq=False)
+class Colours:
+    """Patch features as colours, with and without what belongs to the position."""
+
+    kept: PatchColours
+    removed: PatchColours | None
+    """None for a single picture: position and content cannot be told apart."""
+    position: float
+    """Share of the features' spread that the position explains; 0 for a single picture."""
+    rows: tuple[Rows, ...]
+    """Where the tokens of each picture lie."""
+
+
+def colours(seen: Seen, layer: int) -> Colours:
+    """Patch features of a layer as red, green and blue."""
+    from analysis.position_artefact import position_artefact
+    from analysis.projections import patch_colours
+    from analysis.token_rows import hidden_of, layer_key, rows_of
+    from model_adapters import Rows
+
+    several = len(seen.captures) > 1
+    kept = patch_colours(seen.captures, tower=seen.tower, layer=layer)
+    removed = patch_colours(seen.captures, tower=seen.tower, layer=layer, artefact="removed") if several else None
+    position = position_artefact(seen.captures, tower=seen.tower, layer=layer).explained if several else 0.0
+    counts = [hidden_of(capture, seen.tower, layer).shape[1] for capture in seen.captures]
+    found = [rows_of(c, *layer_key(c, seen.tower, layer), n) for c, n in zip(seen.captures, counts, strict=True)]
+    rows = tuple(r if r is not None else Rows.plain(["unknown"] * n) for r, n in zip(found, counts, strict=True))
+    return Colours(kept, removed, position, rows)

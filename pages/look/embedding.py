@@ -1,0 +1,50 @@
+"""Look / Embedding: which queries meet which keys? Heads, hidden states and patch features as points and colours."""
+
+import streamlit as st
+
+from ui import controls, embedding_view, page, pickers, session
+from ui.results import embedding
+
+page.header("Embedding", "Which queries meet which keys?", about=("model", "picture", "head"))
+name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
+model = session.model(name, weights)
+tower, text = pickers.tower(model), pickers.text(model)
+row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+with row:
+    wanted = embedding_view.wish()
+asked = embedding_view.look(model, name, weights, tower, text, picture, wanted.count)
+seen = asked.seen
+
+if wanted.mode == "heads":
+    if reason := embedding.why_no_queries(seen):
+        embedding_view.refuse(model, reason)
+        st.stop()
+    site, head = embedding_view.chosen_head(seen)
+    found = embedding_view.placed(asked, (site, head), wanted.by, lambda by: embedding.head_points(seen, site, head, by))
+    left, right = st.columns([5, 2], gap="medium")
+    with row:
+        marked = embedding_view.search(found.tokens, seen)
+    with right:
+        st.markdown(f"**Layer {seen.sites.index(site)}, head {head}** among all heads")
+        embedding_view.overview(asked)
+    with left:
+        chosen, items = embedding_view.draw_head(found, asked, wanted.colouring, marked)
+    vectors, joint = found.joint.vectors, True
+else:
+    layers = embedding.layers(seen)
+    with row:
+        layer = controls.slide("states-of", "Input of layer (the last: output)", layers[0], layers[-1], layers[-1], step=1)
+    if wanted.mode == "colours":
+        embedding_view.colours(asked, layer)
+        st.stop()
+    found = embedding_view.placed(asked, ("states", layer), wanted.by, lambda by: embedding.state_points(seen, layer, by))
+    with row:
+        marked = embedding_view.search(found.tokens, seen)
+    chosen, items = embedding_view.draw_states(found, asked, wanted.colouring, marked)
+    vectors, joint = found.vectors, False
+
+left, right = st.columns(2, gap="medium")
+with left, st.container(border=True):
+    embedding_view.neighbours(asked, vectors, found.tokens, chosen, joint=joint)
+with right, st.container(border=True):
+    embedding_view.gathered(asked, found.tokens, items)

@@ -1,0 +1,335 @@
+"""The pieces of the page Embedding: controls, maps of queries and keys or hidden states, neighbours, and what was gathered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from ui import controls, sentences, session, state
+from ui.jobs import Progress
+from ui.pictures import Picture
+from ui.results import embedding
+from ui.results.heads import Text, largest_object
+
+if TYPE_CHECKING:
+    from model_adapters import Model, Site
+    from ui.point_map import PointMap, Tokens
+
+HEIGHT = 500
+NEIGHBOURS = 8
+LISTED = 400
+_TOKEN = "embedding-token"
+_BY = {"pca": "PCA", "umap": "UMAP", "t-sne": "t-SNE"}
+_SECONDS = {"umap": (15, 1.1e-3), "t-sne": (1, 1.5e-2)}
+"""Seconds to begin with, and per point."""
+_EVERY = "any"
+MODES = {"heads": "queries and keys", "states": "hidden states", "colours": "patch colours"}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the controls say."""
+
+    mode: str
+    count: int
+    by: Any
+    colouring: Any
+
+
+def wish() -> Wish:
+    """The row of controls, without the search."""
+    from ui.results.embedding_maps import COLOURINGS
+
+    mode = controls.pick("show", "Show", tuple(MODES), format=lambda each: MODES[each])
+    count = controls.pick("pictures", "Pictures", (1, 4, 8, 32), default=4, help="The chosen one and drawn scenes beside it.")
+    if mode == "colours":
+        return Wish(mode, count, "pca", "kind")
+    by = controls.pick("by", "Places by", tuple(_BY), format=lambda each: _BY[each])
+    colouring = controls.pick("colour", "Colours tell", COLOURINGS)
+    return Wish(mode, count, by, colouring)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One tower of one model before several pictures."""
+
+    seen: embedding.Seen
+    key: tuple
+    """Names it in the keys of jobs."""
+
+
+def look(model: Model, name: str, weights: str, tower: str, text: Text, picture: Picture, count: int) -> Asked:
+    """Run the model on the pictures; the page stops until that is done."""
+    ids = embedding.companions(picture, count)
+    key = (name, weights, tower, text, picture.key, ids)
+
+    def make(progress: Progress) -> embedding.Seen:
+        return embedding.look(model, embedding.known_pictures(ids, picture), text, tower, progress)
+
+    return Asked(session.get(("view", "embedding", *key), make, label="Looking at the pictures"), key)
+
+
+def refuse(model: Model, reason: str) -> None:
+    """Why queries and keys cannot be shown, and what can."""
+    st.info(
+        f"{reason}, and {model.name} does not give them. Its hidden states and patch colours can be shown: choose them above.",
+        icon=":material/info:",
+    )
+
+
+def chosen_head(seen: embedding.Seen) -> tuple[Site, int]:
+    """The chosen head, or the nearest that exists."""
+    now, sites = state.chosen(), seen.sites
+    site = sites[now.layer] if -len(sites) <= now.layer < len(sites) else sites[-1]
+    return site, min(max(now.head, 0), site.heads - 1)
+
+
+def placed(asked: Asked, kind: tuple, by: str, make: Any) -> Any:
+    """Points placed by PCA at once; by others when they are there, and by PCA until then."""
+    quick = session.get(("embedding", *asked.key, *kind, "pca"), lambda _: make("pca"), label="Placing points")
+    if by == "pca":
+        return quick
+    first, each = _SECONDS[by]
+    count = len(quick.tokens.kind)
+    slow = session.part(
+        ("embedding", *asked.key, *kind, by),
+        lambda _: make(by),
+        label=f"{_BY[by]} of {count:,} points; until then PCA",
+        estimate=f"about {first + each * count:.0f} s",
+        lane="long",
+    )
+    return quick if slow is None else slow
+
+
+def search(tokens: Tokens, seen: embedding.Seen) -> np.ndarray | None:
+    """Where to look for: a picture, a row, a column, an object; None where nothing is asked."""
+    titles = [picture.title for picture in seen.pictures]
+    rows, columns = (range(int(tokens.place[:, axis].max()) + 1) for axis in (0, 1))
+    with st.popover("Find", icon=":material/search:", help="Points that fit stay bright."):
+        picture = st.selectbox("Picture", [_EVERY, *titles], key="find-picture")
+        word = st.selectbox("What is there", [_EVERY, *sorted(word for word in tokens.words if word)], key="find-word")
+        left, right = st.columns(2)
+        row = left.selectbox("Row", [_EVERY, *rows], key="find-row")
+        column = right.selectbox("Column", [_EVERY, *columns], key="find-column")
+    found = embedding.matching(
+        tokens,
+        picture=None if picture == _EVERY else titles.index(picture),
+        row=None if row == _EVERY else int(row),
+        column=None if column == _EVERY else int(column),
+        word=None if word == _EVERY else str(word),
+    )
+    if found is not None:
+        st.caption(f"{int(found.sum()):,} of {len(found):,} points fit")
+    return found
+
+
+def draw_head(found: embedding.HeadPoints, asked: Asked, colouring: Any, marked: np.ndarray | None) -> tuple[int, list[int]]:
+    """Queries and keys of one head, and how far the picture can be believed."""
+    from ui.results.embedding_maps import head_map
+
+    told = draw(head_map(found, asked.seen, colouring), asked, "query-key-map", marked)
+    about_head(found)
+    return told
+
+
+def draw_states(found: embedding.StatePoints, asked: Asked, colouring: Any, marked: np.ndarray | None) -> tuple[int, list[int]]:
+    """Hidden states of one layer, and how far the picture can be believed."""
+    from ui.results.embedding_maps import state_map
+
+    told = draw(state_map(found, asked.seen, colouring), asked, "state-map", marked)
+    about_states(found)
+    return told
+
+
+def draw(shown: PointMap, asked: Asked, key: str, marked: np.ndarray | None) -> tuple[int, list[int]]:
+    """The map with its pictures; the chosen point, and the points inside the drawn loop."""
+    from ui.point_map import point_map
+
+    tokens = shown.tokens
+    if tokens is None:
+        raise ValueError("a map of tokens is needed. This one has none.")
+    chosen = _chosen(tokens, asked.seen)
+
+    def choose(item: int) -> None:
+        first = int(np.flatnonzero((tokens.picture == tokens.picture[item]) & (tokens.kind == tokens.kind[item]))[0])
+        picture, row = int(tokens.picture[item]), item - first
+        st.session_state[_TOKEN] = (asked.seen.pictures[picture].id, int(tokens.kind[item]), row)
+        if picture == 0:
+            state.choose(query=str(row))
+
+    told = point_map(shown, key=key, chosen=chosen, marked=marked, height=HEIGHT, on_choose=choose)
+    return chosen, list(told.picked)
+
+
+def _chosen(tokens: Tokens, seen: embedding.Seen) -> int:
+    """The point of the chosen token; to begin with one on the largest object of the first picture."""
+    id, kind, row = st.session_state.get(_TOKEN, ("", 0, 0))
+    titles = [picture.id for picture in seen.pictures]
+    query = state.chosen().query
+    if id not in titles:
+        id, kind, row = titles[0], 0, int(query) if query.isdigit() else -1
+    kind = min(kind, len(tokens.kinds) - 1)
+    own = np.flatnonzero((tokens.picture == titles.index(id)) & (tokens.kind == kind))
+    if 0 <= row < len(own):
+        return int(own[row])
+    wanted = largest_object(seen.pictures[0])
+    there = (
+        [item for item in own if tokens.words[tokens.word[item]] == wanted]
+        or [i for i in own if tokens.place[i, 0] >= 0]
+        or list(own)
+    )
+    return int(there[len(there) // 2])
+
+
+def name_of(tokens: Tokens, item: int) -> str:
+    """A token in words."""
+    row, column = tokens.place[item]
+    place = f"row {row}, column {column}" if row >= 0 else tokens.words[tokens.word[item]]
+    return f"{tokens.kinds[tokens.kind[item]]} at {place}" if row >= 0 else f"{place} as {tokens.kinds[tokens.kind[item]]}"
+
+
+def overview(asked: Asked) -> None:
+    """All heads as small scatters; a click chooses one."""
+    from ui.point_map import point_map
+    from ui.results.embedding_maps import panel_map
+
+    found = session.part(
+        ("embedding-panels", *asked.key),
+        lambda progress: embedding.panels(asked.seen, progress),
+        label="All heads",
+        estimate="a few seconds",
+    )
+    if found is None:
+        return
+    now = state.chosen()
+    rows = len(found.correlation.sites)
+    place = [now.head, now.layer % rows if -rows <= now.layer < rows else rows - 1]
+    at = np.flatnonzero((found.places == place).all(1))
+
+    def choose(item: int) -> None:
+        head, row = (int(n) for n in found.places[item])
+        state.choose(layer=row, head=head)
+
+    point_map(
+        panel_map(found),
+        key="head-panels",
+        chosen=int(at[0]) if len(at) else -1,
+        height=min(HEIGHT - 60, 90 * rows + 30),
+        on_choose=choose,
+    )
+    st.caption(
+        f"Heads across, layers down; queries and keys of {found.images} picture{'s' if found.images > 1 else ''}. Click to enlarge."
+    )
+
+
+def about_head(found: embedding.HeadPoints) -> None:
+    """How far the picture can be believed."""
+    joint = found.joint
+    kept = (
+        ""
+        if joint.embedding.explained is None
+        else f" The plane keeps {sentences.share(joint.embedding.explained)} of the spread."
+    )
+    st.caption(
+        f"Near means attended as far as this goes: distance against product {joint.correlation:.2f} (−1 is best).{kept} "
+        f"Queries are multiplied and keys divided by {joint.scale:.2f}, which changes no attention.".replace("-", "−")
+    )
+
+
+def about_states(found: embedding.StatePoints) -> None:
+    """How far the picture can be believed."""
+    if found.embedding.explained is None:
+        st.caption("Neighbourhoods mean something here, distances between groups do not; groups appear in noise, too.")
+    else:
+        st.caption(
+            f"The plane keeps {sentences.share(found.embedding.explained)} of the spread of {found.vectors.shape[1]} dimensions."
+        )
+
+
+def neighbours(asked: Asked, vectors: np.ndarray, tokens: Tokens, item: int, *, joint: bool) -> None:
+    """The nearest points in all dimensions, as patches."""
+    from ui.results.embedding_maps import patch
+
+    other = tokens.kind != tokens.kind[item] if joint else np.ones(len(tokens.kind), bool)
+    candidates = np.flatnonzero(other & (tokens.place[:, 0] >= 0))
+    wanted = tokens.kinds[1 - int(tokens.kind[item])] if joint else "token"
+    st.subheader(f"Nearest {'keys' if wanted == 'key' else 'queries' if wanted == 'query' else 'tokens'}", anchor=False)
+    if not len(candidates):
+        st.caption("No token of this tower has a place on a picture, so there are no patches to show.")
+        return
+    near = embedding.neighbours(vectors, item, candidates, distance="euclidean" if joint else "cosine", count=NEIGHBOURS)
+    picture = asked.seen.pictures[int(tokens.picture[item])]
+    st.caption(f"To the {name_of(tokens, item)} of {picture.title}, in all {vectors.shape[1]} dimensions.")
+    own = patch(asked.seen, tokens, item)
+    images = [(own, "this one")] if own is not None else []
+    for other_item, distance in near:
+        images.append(
+            (
+                patch(asked.seen, tokens, other_item),
+                f"{distance:.2f}  \n{asked.seen.pictures[int(tokens.picture[other_item])].title}",
+            )
+        )
+    st.image([image for image, _ in images if image is not None], caption=[text for _, text in images], width=84)
+
+
+def gathered(asked: Asked, tokens: Tokens, items: list[int]) -> None:
+    """What lies inside the drawn loop: patches and pictures."""
+    from ui.results.embedding_maps import with_patches
+
+    st.subheader("In the loop", anchor=False)
+    if not items:
+        st.caption("Draw a loop around points on the map, or gather them with the space bar, to list their patches here.")
+        return
+    st.caption(_counted(tokens, items))
+    involved = [int(n) for n in np.unique(tokens.picture[items])]
+    shown = [with_patches(asked.seen, tokens, n, items, 150) for n in involved[:8]]
+    st.image(shown, caption=[asked.seen.pictures[n].title for n in involved[:8]], width=130)
+    table = [
+        {
+            "Token": tokens.kinds[tokens.kind[i]], "Picture": asked.seen.pictures[int(tokens.picture[i])].title,
+            "Row": int(tokens.place[i, 0]), "Column": int(tokens.place[i, 1]), "What is there": tokens.words[tokens.word[i]],
+        }
+        for i in items[:LISTED]
+    ]  # fmt: skip
+    st.dataframe(table, hide_index=True, height=220)
+    if len(items) > LISTED:
+        st.caption(f"The first {LISTED} of {len(items):,}.")
+
+
+def _counted(tokens: Tokens, items: list[int]) -> str:
+    def most(names: list[str]) -> str:
+        counted = sorted({name: names.count(name) for name in names if name}.items(), key=lambda each: -each[1])
+        return ", ".join(f"{count} {name}" for name, count in counted[:5])
+
+    kinds = most([tokens.kinds[tokens.kind[i]] for i in items])
+    return " · ".join(filter(None, [kinds, most([tokens.words[tokens.word[i]] for i in items])]))
+
+
+def colours(asked: Asked, layer: int) -> None:
+    """Patch features as red, green and blue, as they are and without what belongs to the position."""
+    found = session.get(
+        ("embedding-colours", *asked.key, layer), lambda _: embedding.colours(asked.seen, layer), label="Colouring patches"
+    )
+    kept = ", ".join(sentences.share(float(part)) for part in found.kept.explained)
+    st.caption(f"Alike features have alike colours in all pictures. Red, green and blue tell {kept} of the spread.")
+    from ui.results.embedding_maps import colour_picture
+
+    columns = st.columns(min(8, max(4, len(asked.seen.pictures))), gap="small")
+    for number, picture in enumerate(asked.seen.pictures):
+        size = (picture.array.shape[1], picture.array.shape[0])
+        with columns[number % len(columns)]:
+            st.caption(picture.title)
+            st.image(picture.array, width="stretch")
+            st.image(colour_picture(found.kept, number, found.rows[number], size), width="stretch")
+            if found.removed is not None:
+                st.image(colour_picture(found.removed, number, found.rows[number], size), width="stretch")
+    if found.removed is None:
+        st.info("What belongs to the position can be told from two pictures on. Choose more pictures.", icon=":material/info:")
+    else:
+        st.caption(
+            "Above: features as they are. Below: without the mean of each position over the pictures, "
+            f"which explains {sentences.share(found.position)} of their spread here."
+        )
