@@ -114,7 +114,7 @@ def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: As
     rows = session.asked(
         ("sink-whatifs", *key, asked), lambda progress: sinks_set.whatifs(model, capture, asked, over, progress),
         label="Every what-if over scenes", button=f"All of them over {over.scenes} scenes",
-        estimate=f"{total} passes, about {max(1, round(1.3 * total * pass_seconds(model, subject)))} s.",
+        estimate=f"{total} passes, about {max(1, round(1.3 * total * pass_seconds(subject)))} s.",
     )  # fmt: skip
     if rows is None:
         return
