@@ -3,92 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from analysis.attention_rows import site_of
-from analysis.captum_maps import Forward, Pixels
+from analysis.captum_maps import Pixels
 from analysis.faithfulness import Faithfulness, faithfulness
 from analysis.logit_attribution import Readout
 from analysis.map_agreement import randomisation_check
 from analysis.offers import offers
 from analysis.registry import NEEDS, Method, find, methods
 from analysis.results import Curve, TokenMap
-from analysis.runs import Run, Score
+from analysis.subject import Subject
 from model_adapters import AdapterError, Capture, Site
 
 WANTED = frozenset({"hidden", "values", "queries", "heads", "gradients"})
 """What a capture keeps beside the weights, by the same words as in `NEEDS`."""
 BESIDE = frozenset({"logits", "gradients", "pixels", "module", "run"})
 """What a subject gives beside captures."""
-
-
-class Subject(Protocol):
-    """One model looking at one picture: `model_adapters.subject` makes it."""
-
-    @property
-    def kind(self) -> str:
-        """vit, dual or lvlm."""
-        ...
-
-    @property
-    def image(self) -> np.ndarray:
-        """[height, width, 3] uint8: the original picture."""
-        ...
-
-    @property
-    def classes(self) -> int:
-        """How many classes are scored; 0 where there are none."""
-        ...
-
-    @property
-    def refusals(self) -> Mapping[str, str]:
-        """Which of "logits", "gradients", "pixels" and "module" the model cannot give, and why."""
-        ...
-
-    @property
-    def layers(self) -> Any:
-        """The layers that can be shuffled; their number is its length."""
-        ...
-
-    def aim(self, target: int | None) -> int:
-        """The class that is meant: the given one, or the predicted one."""
-        ...
-
-    def capture(self, want: frozenset[str] = frozenset(), target: int | None = None) -> Capture:
-        """All rows of all sites, and more."""
-        ...
-
-    def forward(self) -> Forward:
-        """Prepared pictures to scores, differentiable."""
-        ...
-
-    def pixels(self) -> Any:
-        """The fields of `Pixels`."""
-        ...
-
-    def readout(self, target: int | None = None) -> Any:
-        """The fields of `Readout`."""
-        ...
-
-    def score(self, target: int | None = None) -> Score:
-        """Pictures of the original's size to the probability of a class."""
-        ...
-
-    def run(self) -> Run:
-        """Edits to scores."""
-        ...
-
-    def shuffled(self, layers: int, seed: int = 0) -> Subject:
-        """The same picture before a copy of the model whose last layers have shuffled weights."""
-        ...
-
-    def before(self, image: Any) -> Subject:
-        """The same model before another picture."""
-        ...
 
 
 def explain(subject: Subject, name: str, *, target: int | None = None, tower: str = "vision", **options: Any) -> TokenMap:
