@@ -150,7 +150,33 @@ def test_keys_change_the_layer_at_once_and_tell_the_page_once(opened):
     same_picture(painted(page, 14, 14), expected("14", 8, 0))
     page.keyboard.press("Shift+ArrowDown")
     page.get_by_text("state 9 0 () mean raw").wait_for()
+    assert page.locator(".headline h3").inner_text() == "layer 9 \u00b7 mean of 12 heads"
+    page.keyboard.press("3")
     assert page.locator(".headline h3").inner_text() == "layer 9 \u00b7 head 0"
+
+
+def test_arrows_move_within_a_group_of_buttons(opened):
+    page = opened("14")
+    page.get_by_role("radio", name="Mean").focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("state 11 0 () max raw").wait_for()
+    assert page.get_by_role("radio", name="Max").evaluate("button => button.matches(':focus')")
+    page.get_by_role("button", name="Save").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    assert page.get_by_role("menuitem", name="SVG").evaluate("item => item.matches(':focus')")
+    page.keyboard.press("Escape")
+    assert not page.get_by_role("menuitem", name="SVG").is_visible()
+
+
+def test_a_small_map_under_the_mouse_says_which_head_it_is(opened):
+    page = opened("14")
+    page.locator("canvas.thumbs").hover(position={"x": 30, "y": 30})
+    number = VIEWS["14"]().statistics["distance"][0][0]
+    assert page.locator(".headline h3").inner_text() == "layer 0 \u00b7 head 0"
+    assert page.locator(".facts").inner_text().startswith(f"distance {float(f'{number:.2g}')}")
+    page.mouse.move(5, 5)
+    assert page.locator(".headline h3").inner_text() == "layer 11 \u00b7 mean of 12 heads"
 
 
 def test_max_over_heads(opened):

@@ -56,6 +56,20 @@ function scaleBar(parent, onUnit) {
   };
 }
 
+// Arrow keys go from one of these buttons to the next.
+function walk(box, among, arrived = () => {}) {
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const buttons = among();
+    const now = buttons.indexOf(event.composedPath()[0]);
+    if (!step || now < 0 || event.shiftKey) return;
+    event.preventDefault();
+    const next = buttons[(now + step + buttons.length) % buttons.length];
+    next.focus();
+    arrived(next);
+  });
+}
+
 function segments(parent, label, options, choose) {
   const group = element("div", { class: "segments", role: "radiogroup", "aria-label": label }, parent);
   const buttons = options.map(({ value, text, hint }) => {
@@ -63,6 +77,7 @@ function segments(parent, label, options, choose) {
     button.addEventListener("click", () => choose(value));
     return { value, button };
   });
+  walk(group, () => buttons.map(({ button }) => button), (button) => button.click());
   return (chosen) => {
     for (const { value, button } of buttons) {
       button.setAttribute("aria-checked", String(value === chosen));
@@ -89,6 +104,7 @@ function menu(parent, label, items, options = {}) {
       act();
     });
   }
+  walk(box, () => [button, ...list.children].filter((item) => !list.hidden || item === button));
   box.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || list.hidden) return;
     open(false);

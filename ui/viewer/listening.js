@@ -56,11 +56,7 @@ Viewer.prototype.overThumb = function overThumb(cell) {
   if (this.navigator.hovered === cell) return;
   this.navigator.hovered = cell;
   this.navigator.paint();
-  const { layers, statistics } = this.data;
-  const { sort } = this.choice;
-  const value = cell && sort ? statistics[sort.replace(/^-/, "")][cell.layer][cell.head] : null;
-  const note = value === null || value === undefined ? "" : ` \u00b7 ${sort.replace(/^-/, "")} ${rounded(value)}`;
-  this.panel.thumbs.title = cell ? `layer ${layers[cell.layer].number}, head ${cell.head}${note}` : "";
+  this.describe(cell);
 };
 
 Viewer.prototype.scrollToChosen = function scrollToChosen() {

@@ -115,11 +115,15 @@ class Navigator {
       context.lineWidth = width;
       context.strokeRect(x - 0.5, y - 0.5, this.side + 1, this.side + 1);
     };
-    outline(this.hovered, style.color, 1);
-    outline(this.chosen, style.getPropertyValue("--accent").trim() || style.color, 3);
+    const accent = style.getPropertyValue("--accent").trim() || style.color;
+    if (this.together) this.cells.filter((cell) => cell.layer === this.chosen?.layer).forEach((cell) => outline(cell, accent, 2));
+    else outline(this.chosen, accent, 3);
+    outline(this.hovered, style.color, 2);
   }
 
-  choose(layer, head) {
+  // `together`: all heads of the layer are what is shown, not the chosen one alone.
+  choose(layer, head, together) {
+    this.together = together;
     this.chosen = this.cells.find((cell) => cell.layer === layer && cell.head === head);
     this.paint();
   }

@@ -33,9 +33,10 @@ class Stage {
     this.box.style.width = `${this.size[0]}px`;
     this.box.style.height = `${this.size[1]}px`;
     const dense = window.devicePixelRatio || 1;
+    const pixels = this.size.map((side) => Math.round(side * dense));
     for (const canvas of [this.photo, this.heat]) {
-      canvas.width = Math.round(this.size[0] * dense);
-      canvas.height = Math.round(this.size[1] * dense);
+      // Setting a size clears the canvas: a map that is shown stays until the next one is painted.
+      if (canvas.width !== pixels[0] || canvas.height !== pixels[1]) [canvas.width, canvas.height] = pixels;
     }
     this.paintPhoto();
   }
@@ -144,7 +145,7 @@ class Stage {
 }
 
 function saturationUnder(cover) {
-  return Number((1 - 0.9 * cover).toFixed(2));
+  return Number(Math.max(0, 1 - 1.3 * cover).toFixed(2));
 }
 
 function gridImage({ columns, rows, cells }, values, range) {

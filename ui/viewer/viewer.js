@@ -347,26 +347,36 @@ class Viewer {
 
   update() {
     if (!this.choice) return;
-    const { layers, statistics } = this.data;
+    const { layers } = this.data;
     const { layer, head, fuse, mode } = this.choice;
     this.panel.fuse(fuse);
     this.panel.mode(mode);
-    const record = layers[layer];
-    this.panel.named.textContent = `${record.tower === this.data.layers[0].tower ? "" : `${record.tower} `}layer ${record.number} \u00b7 head ${head}`;
-    const facts = Object.entries(statistics).filter(([, rows]) => rows[layer][head] !== null);
-    this.panel.facts.textContent = facts.map(([name, rows]) => `${name} ${rounded(rows[layer][head])}`).join(" \u00b7 ");
-    this.navigator.choose(layer, head);
-    this.panel.thumbs.setAttribute("aria-label", `Small maps of all heads. Chosen: layer ${record.number}, head ${head}. Arrow keys move.`);
+    this.describe();
+    this.navigator.choose(layer, head, fuse !== "single");
+    const label = `Small maps of all heads. Chosen: layer ${layers[layer].number}, head ${head}. Arrow keys move.`;
+    this.panel.thumbs.setAttribute("aria-label", label);
     for (const { asked, button } of this.chipButtons || []) {
       button.setAttribute("aria-pressed", String(this.pins.some((pin) => samePin(pin, asked))));
     }
     this.paint();
   }
 
+  // Name and numbers of what is shown, or of the head whose small map is under the pointer.
+  describe(hovered = null) {
+    const { layers, statistics } = this.data;
+    const { layer, head, fuse } = hovered ? { ...hovered, fuse: "single" } : this.choice;
+    const record = layers[layer];
+    const tower = record.tower === layers[0].tower ? "" : `${record.tower} `;
+    const heads = fuse === "single" ? `head ${head}` : `${fuse === "max" ? "maximum" : "mean"} of ${record.heads} heads`;
+    this.panel.named.textContent = `${tower}layer ${record.number} \u00b7 ${heads}`;
+    const facts = fuse === "single" ? Object.entries(statistics).filter(([, rows]) => rows[layer][head] !== null) : [];
+    this.panel.facts.textContent = facts.map(([name, rows]) => `${name} ${rounded(rows[layer][head])}`).join(" \u00b7 ");
+  }
+
   arrange() {
     this.navigator.arrange(this.data.layers, this.data.statistics, this.choice.sort);
     this.layOut();
-    if (this.choice) this.navigator.choose(this.choice.layer, this.choice.head);
+    if (this.choice) this.navigator.choose(this.choice.layer, this.choice.head, this.choice.fuse !== "single");
   }
 
   layOut() {
