@@ -62,9 +62,9 @@ def draw_sparklines(profile: Profile, *, chosen: tuple[int, int] | None = None) 
 
 def draw_forest(
     names: Sequence[str],
-    values: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
+    values: Sequence[float] | np.ndarray,
+    low: Sequence[float] | np.ndarray,
+    high: Sequence[float] | np.ndarray,
     *,
     chance: float | None = None,
     label: str = "",

@@ -22,9 +22,9 @@ _MOST = 24
 
 def forest(
     names: Sequence[str],
-    values: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
+    values: Sequence[float] | np.ndarray,
+    low: Sequence[float] | np.ndarray,
+    high: Sequence[float] | np.ndarray,
     *,
     chance: float | None = None,
     label: str = "",

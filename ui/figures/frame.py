@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ BAND = 0.18
 """Opacity of bands."""
 
 
-def humane(value: float, unit: str = "") -> str:
+def humane(value: Any, unit: str = "") -> str:
     """A number as people write it: 0.83, 12 %, 1,240; a dash where there is none."""
     if value is None or not np.isfinite(value):
         return "–"
@@ -90,7 +90,7 @@ def heat(
     )
 
 
-def band(steps: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str, name: str = "") -> go.Scatter:
+def band(steps: Iterable[float], low: Iterable[float], high: Iterable[float], colour: str, name: str = "") -> go.Scatter:
     """A filled band as one outline."""
     steps, low, high = list(steps), list(low), list(high)
     return go.Scatter(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +46,7 @@ def menu(result: Any, figure: go.Figure | None, *, key: str, snippet: str = "", 
             st.code(link, language=None, wrap_lines=True)
 
 
-def _buttons(caption: str, key: str, name: str, made: dict[str, tuple[Callable[[], bytes], str, str]]) -> None:
+def _buttons(caption: str, key: str, name: str, made: Mapping[str, tuple[Callable[[], bytes], str, str]]) -> None:
     st.caption(caption)
     with st.container(horizontal=True, gap="small"):
         for ending, (make, mime, help) in made.items():

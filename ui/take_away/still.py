@@ -34,7 +34,7 @@ _MARKS = {
     "circle": "o", "square": "s", "diamond": "D", "cross": "P", "x": "X", "triangle-up": "^", "star": "*", "hexagon": "h",
     "triangle-down": "v", "pentagon": "p", "line-ns-open": "|",
 }  # fmt: skip
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 9, "axes.edgecolor": _GREY, "text.color": _INK,
     "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK, "axes.linewidth": 0.8, "svg.hashsalt": "headlight",
 }  # fmt: skip
@@ -203,7 +203,7 @@ def _bar(axes: Axes, trace: dict[str, Any]) -> None:
     sharing, number = trace.get("_sharing", (1, 0))
     width = np.asarray(trace["width"], float) if trace.get("width") is not None else 0.8 / sharing
     place = place + (number - (sharing - 1) / 2) * 0.8 / sharing
-    more = {"color": shades, "label": _label(trace)}
+    more: dict[str, Any] = {"color": shades, "label": _label(trace)}
     start = trace.get("_below", 0.0)
     (axes.bar(place, size, width, bottom=start, **more) if upright else axes.barh(place, size, width, left=start, **more))
     error = {"x": place, "y": size} if upright else {"x": size, "y": place}

@@ -41,7 +41,7 @@ def table(result: Any) -> Table:
     raise TypeError(f"a {type(result).__name__} has no flat form.")
 
 
-def melted(values: dict[str, np.ndarray], **axes: Sequence[Any] | np.ndarray) -> Table:
+def melted(values: dict[str, np.ndarray], **axes: Any) -> Table:
     """One row per number: a column for each axis, then one per array; all arrays have these axes."""
     shape = tuple(len(labels) for labels in axes.values())
     if wrong := {name: array.shape for name, array in values.items() if array.shape != shape}:
@@ -144,11 +144,11 @@ def _(result: Comparison) -> Table:
 @table.register
 def _(result: Faithfulness) -> Table:
     parts = [
-        {"order": kind, "fill": fill, "table": table(each)}
+        ({"order": kind, "fill": fill}, table(each))
         for kind, found in (("deletion", result.deletion), ("insertion", result.insertion))
         for fill, each in found.items()
     ]
-    return _stacked([({"order": p["order"], "fill": p["fill"]}, p["table"]) for p in parts])
+    return _stacked(parts)
 
 
 def _stacked(parts: Sequence[tuple[dict[str, Any], Table]]) -> Table:
