@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from datetime import date
 from pathlib import Path
 
-import timm
 import torch
-import transformers
 
 from benchmarks.cases import CASES, Row
 from benchmarks.gpu import GPU_CASES
+from benchmarks.machine import machine
 
 TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -37,7 +35,7 @@ def _page(rows: list[Row]) -> str:
         [
             "# Benchmarks",
             "",
-            f"Written by `make bench` on {date.today().isoformat()}: {_machine()}.",
+            f"Written by `make bench` on {date.today().isoformat()}: {machine()}.",
             "Ratios compare runs that alternate in one process. A time is met when the ratio by the clock or by processor",
             "time is; the second is less disturbed by what else the machine does.",
             "",
@@ -47,21 +45,6 @@ def _page(rows: list[Row]) -> str:
             "",
         ]
     )
-
-
-def _machine() -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    versions = f"torch {torch.__version__}, timm {timm.__version__}, transformers {transformers.__version__}"
-    return f"{_processor()}, {device}, Python {platform.python_version()}, {versions}"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        named = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if named:
-            return named[0]
-    return platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import streamlit as st
 
+from ui import link
+
 if TYPE_CHECKING:
     from analysis import Method
     from analysis.registry import Option
@@ -27,13 +29,14 @@ def pick(
 ) -> T:
     """One of several; side by side where they are few. `name` is its place in the link."""
     start = options[0] if default is None else default
+    link.begin(name, start, link.one_of(options), lambda value: value in options)
+    shared: dict[str, Any] = {"key": name, "format_func": format, "help": help, "persist_state": "session"}
     if len(options) <= _FEW:
-        return st.segmented_control(
-            label, options, default=start, key=name, bind="query-params", required=True, format_func=format, help=help
-        )
-    return st.selectbox(
-        label, options, index=list(options).index(start), key=name, bind="query-params", format_func=format, help=help
-    )
+        value = st.segmented_control(label, options, required=True, **shared)
+    else:
+        value = st.selectbox(label, options, **shared)
+    link.keep(name, value, start)
+    return value
 
 
 def pick_many(
@@ -46,7 +49,11 @@ def pick_many(
     format: Callable[[Any], str] = str,
 ) -> list[T]:
     """Several of several."""
-    return st.multiselect(label, options, list(default), key=name, bind="query-params", max_selections=most, format_func=format)
+    start = list(default)
+    link.begin(name, start, link.several_of(options, most), lambda value: set(value) <= set(options))
+    value = st.multiselect(label, options, key=name, max_selections=most, format_func=format, persist_state="session")
+    link.keep(name, value, start)
+    return value
 
 
 def slide(
@@ -61,12 +68,28 @@ def slide(
     help: str | None = None,
 ) -> Any:
     """A number between two ends; whole where all of them are."""
-    return st.slider(label, low, high, default, step, key=name, bind="query-params", format=format, help=help)
+    whole = isinstance(default, int)
+    link.begin(name, default, link.number(low, high, whole), lambda value: low <= value <= high)
+    value = st.slider(label, low, high, step=step, key=name, format=format, help=help, persist_state="session")
+    link.keep(name, value, default)
+    return value
 
 
 def flag(name: str, label: str, *, default: bool = False, help: str | None = None) -> bool:
     """On or off."""
-    return st.toggle(label, default, key=name, bind="query-params", help=help)
+    link.begin(name, default, link.one_of((True, False)))
+    value = st.toggle(label, key=name, help=help, persist_state="session")
+    link.keep(name, value, default)
+    return value
+
+
+def write(name: str, label: str, *, default: str = "", long: bool = False, help: str | None = None) -> str:
+    """A text."""
+    link.begin(name, default, str)
+    draw = st.text_area if long else st.text_input
+    value = draw(label, key=name, help=help, persist_state="session") or ""
+    link.keep(name, value, default)
+    return value
 
 
 def for_method(method: Method, *, prefix: str = "", without: Sequence[str] = ()) -> dict[str, Any]:
@@ -87,11 +110,18 @@ def _control(option: Option, name: str) -> Any:
     if option.kind == "flag":
         return flag(name, label, default=option.default)
     if option.kind == "text":
-        return st.text_input(label, option.default, key=name, bind="query-params")
+        return write(name, label, default=option.default)
     whole = option.kind == "integer"
     if option.range is None:
-        return st.number_input(label, value=option.default, step=1 if whole else None, key=name, bind="query-params")
+        return _number(name, label, option.default, whole)
     low, high = option.range.low, option.range.high
     if whole:
         return slide(name, label, int(low), int(high), int(option.default), step=1)
     return slide(name, label, float(low), float(high), float(option.default), step=option.range.step)
+
+
+def _number(name: str, label: str, default: Any, whole: bool) -> Any:
+    link.begin(name, default, link.number(None, None, whole))
+    value = st.number_input(label, step=1 if whole else None, key=name, persist_state="session")
+    link.keep(name, value, default)
+    return value

@@ -22,8 +22,6 @@ pages = {
     for section, listed in SECTIONS.items()
 }
 page = st.navigation({section: listed for section, listed in pages.items() if listed}, expanded=True)
-if (wanted := st.session_state.pop("wanted_image", None)) is not None:
-    st.session_state["image"] = wanted
 state.chosen()
 known = pickers.sidebar()
 state.write_link()

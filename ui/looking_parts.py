@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from ui import controls, pickers, session, state
+from ui import controls, page, pickers, picture_picker, session, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.recording import View, read_view
@@ -30,7 +30,7 @@ def recorded() -> View:
 def view(name: str, weights: str, picture: Picture) -> View:
     """All heads on the picture: live, or recorded while the first model is being loaded."""
     model = session.loaded(name, weights)
-    if model is None and (name, picture.id) == (session.START, pickers.START_PICTURE):
+    if model is None and (name, picture.id) == (session.START, picture_picker.START):
         st.caption(":material/play_circle: recorded · the live model is being loaded and takes over by itself")
         return recorded()
     subject = session.subject(name, weights, picture)
@@ -102,6 +102,7 @@ def first_maps(able: dict[str, str]) -> list[str]:
 def show_map(subject: Any, picture: Picture, method: str) -> None:
     """One method's map, with how faithful it is on this very picture, its options and what can be taken away."""
     import analysis
+    from ui.figures import draw
     from ui.results import looking
     from ui.viewer import map_view
 
@@ -120,6 +121,8 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     if shown is None:
         return
     map_view(picture.image, shown, key=f"map-{method}", height=300, title="")
+    given = {name: value for name, value in options.items() if value != _default(chosen, name)}
+    page.take_away(shown, draw(shown), key=f"map-{method}", title=chosen.title, method=method, options=given)
 
     def judge(progress: Progress) -> looking.Verdict:
         return looking.verdict(subject, shown, target, _mask(subject, picture, target), progress)
@@ -127,6 +130,10 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     found = session.part(("verdict", *what), judge, label="How faithful is it?", estimate=_estimate(subject))
     if found is not None:
         _show_verdict(found)
+
+
+def _default(chosen: Any, name: str) -> Any:
+    return next(option.default for option in chosen.options if option.name == name)
 
 
 def _estimate(subject: Any) -> str:

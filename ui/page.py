@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
 import streamlit as st
 
-from ui import pickers, pictures
+from ui import pickers, picture_picker, pictures
 from ui.state import chosen
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 def header(title: str, question: str, *, about: tuple[str, ...] = ("model", "picture", "head")) -> None:
@@ -21,10 +28,58 @@ def _crumbs(about: tuple[str, ...]) -> list[str]:
     if "model" in about:
         crumbs.append(f"`{pickers.model_name()}`")
     if "picture" in about:
-        crumbs.append(pictures.title(st.session_state.get("image") or "scene:3"))
+        crumbs.append(pictures.title(picture_picker.chosen_id()))
     if "class" in about and pickers.target_name() != pickers.AUTO:
         crumbs.append(f"“{pickers.target_name()}”")
     if "head" in about:
         now = chosen()
         crumbs.append(f"layer {'last' if now.layer < 0 else now.layer} · head {now.head}")
     return crumbs
+
+
+def take_away(
+    result: Any,
+    figure: go.Figure | None,
+    *,
+    key: str,
+    title: str,
+    method: str = "",
+    options: Mapping[str, Any] | None = None,
+    snippet: str = "",
+) -> None:
+    """The menu of a picture: its data, its figure, the Python that makes it again, and the link to this page as it is.
+
+    Args:
+        result: what is drawn.
+        figure: the drawing.
+        key: of this menu on its page.
+        title: of the picture, and of the files.
+        method: the registered method that made the result; its snippet is written from what is chosen.
+        options: those of the method.
+        snippet: Python to show instead.
+    """
+    from ui.take_away import menu
+
+    menu(result, figure, key=key, snippet=snippet or _snippet(method, options or {}), link=address(), title=title)
+
+
+def address() -> str:
+    """The link to this page as it is."""
+    parts = urlsplit(st.context.url or "")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(st.query_params.to_dict()), ""))
+
+
+def _snippet(method: str, options: Mapping[str, Any]) -> str:
+    from ui import session
+    from ui.snippets import Shown, snippet_for
+
+    model = session.loaded(pickers.model_name(), pickers.weights())
+    if not method or model is None:
+        return ""
+    now, names = chosen(), pickers.labels(model)
+    target = names.index(pickers.target_name()) if pickers.target_name() in names else None
+    shown = Shown(
+        pickers.model_name(), picture_picker.chosen_id(), pickers.weights(), pickers.text(model), target,
+        pickers.tower(model), now.layer, now.head,
+    )  # fmt: skip
+    return snippet_for(shown, method, dict(options)) or ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import pictures, session
+from ui import controls, link, picture_picker, session
 from ui.pictures import Picture
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _MODELS = Path(__file__).resolve().parents[1] / "assets" / "models"
 _SEEING = ("vit", "vit-registers", "vit-sinks", "swin", "clip", "lvlm", "lvlm-tuned")
 AUTO = "auto"
-START_PICTURE = "scene:3"
 
 
 def model_name() -> str:
@@ -34,11 +33,7 @@ def weights() -> str:
 
 def picture() -> Picture:
     """The chosen picture; instead of one that cannot be shown, the reason and the first one."""
-    try:
-        return pictures.picture(st.session_state.get("image") or START_PICTURE, _uploads())
-    except ValueError as error:
-        st.error(str(error), icon=":material/image_not_supported:")
-        return pictures.picture(START_PICTURE)
+    return picture_picker.chosen()
 
 
 def target_name() -> str:
@@ -88,40 +83,25 @@ def sidebar() -> bool:
     """Draw the pickers; whether the model was there to be asked for its classes."""
     with st.sidebar:
         _pick_model()
-        _pick_picture()
+        picture_picker.draw()
         return _pick_class()
 
 
 def _pick_model() -> None:
     names = [f"bundled:{name}" for name in _SEEING if (_MODELS / name).is_dir()]
-    given = st.query_params.get("model", "")
-    options = _with([*names, *_catalogue()], given, _model_title)
-    st.selectbox(
-        "Model", options, key="model", bind="query-params", accept_new_options=True, format_func=_model_title,
+    link.begin("model", session.START, str)
+    options = list(dict.fromkeys([*names, *_catalogue(), model_name()]))
+    value = st.selectbox(
+        "Model", options, key="model", accept_new_options=True, format_func=_model_title, persist_state="session",
         help="Bundled models need no download. Others: timm:NAME, hf:ID, or path:FOLDER for a folder of your own.",
     )  # fmt: skip
+    link.keep("model", value, session.START)
     if not model_name().startswith(("bundled:", "path:")):
-        st.segmented_control(
-            "Weights", ["random", "pretrained"], default="random", key="weights", bind="query-params", required=True,
+        controls.pick(
+            "weights", "Weights", ["random", "pretrained"],
             help="Pretrained weights are downloaded once. Random ones show that everything works, and nothing about vision.",
         )  # fmt: skip
     _glance()
-
-
-def _pick_tower(found: Model) -> None:
-    if len(towers(found)) > 1:
-        st.segmented_control(
-            "Tower", towers(found), default=towers(found)[0], key="tower", bind="query-params", required=True,
-            format_func=str.capitalize, help="Which part of the model is looked at.",
-        )  # fmt: skip
-
-
-def _with(options: list[str], given: str, title: Callable[[str], str]) -> list[str]:
-    """The options, and what a link asks for besides; Streamlit writes titles into links, and a title is no option."""
-    known = list(dict.fromkeys(options))
-    if not given or given in known or given in map(title, known):
-        return known
-    return [*known, given]
 
 
 def _glance() -> None:
@@ -136,7 +116,8 @@ def _glance() -> None:
 
         cards.show_card(found.card)
         cards.show_report(found.report)
-    _pick_tower(found)
+    if len(towers(found)) > 1:
+        controls.pick("tower", "Tower", towers(found), format=str.capitalize, help="Which part of the model is looked at.")
 
 
 @lru_cache(maxsize=32)
@@ -149,8 +130,6 @@ def _model_title(name: str) -> str:
 
 def _catalogue() -> list[str]:
     """All names that are known, once the libraries are there."""
-    import sys
-
     if "timm" not in sys.modules or session.loaded(session.START, "pretrained") is None:
         return []
     return _names()
@@ -163,61 +142,20 @@ def _names() -> list[str]:
     return [entry.name for entry in ma.catalogue() if entry.library != "bundled"]
 
 
-def _uploads() -> dict[str, Picture]:
-    return st.session_state.setdefault("uploads", {})
-
-
-def _pick_picture() -> None:
-    given = st.query_params.get("image", "")
-    options = _with([*_uploads(), START_PICTURE, *pictures.offered()], given, pictures.title)
-    st.selectbox(
-        "Picture", options, key="image", bind="query-params", index=options.index(START_PICTURE), accept_new_options=True,
-        format_func=pictures.title, help="Type scene:417 for any other scene; there is one for every number.",
-    )  # fmt: skip
-    shown = picture()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.image(pictures.thumbnail(shown, 96), width=72)
-        with st.popover("Upload", icon=":material/upload:"):
-            files = st.file_uploader("Pictures", accept_multiple_files=True, key="files", max_upload_size=20)
-            _take(files)
-    st.caption(shown.licence)
-
-
-def _take(files: list) -> None:
-    """Keep uploaded files for this visit and choose the first new one."""
-    taken = st.session_state.setdefault("taken", {})
-    new = [file for file in files if file.file_id not in taken]
-    for file in new:
-        id = f"upload:{len(_uploads()) + 1}"
-        try:
-            _uploads()[id] = pictures.opened(file.getvalue(), file.name, id)
-            taken[file.file_id] = id
-        except ValueError as error:
-            taken[file.file_id] = ""
-            st.session_state["refused"] = {**st.session_state.get("refused", {}), file.file_id: str(error)}
-    added = [taken[file.file_id] for file in new if taken[file.file_id]]
-    for file in files:
-        if reason := st.session_state.get("refused", {}).get(file.file_id):
-            st.error(reason, icon=":material/error:")
-    if added:
-        st.session_state["wanted_image"] = added[0]
-        st.rerun()
-
-
 def _pick_class() -> bool:
     found = session.loaded(model_name(), weights())
     if found is not None and found.kind != "vit":
         _write_text(found)
     if found is not None and found.kind == "lvlm":
         return True
+    link.begin("class", AUTO, str)
     names = labels(found) if found is not None else ()
-    given = st.query_params.get("class", "")
-    options = list(dict.fromkeys([AUTO, *names, *([given] if given else [])]))
-    st.selectbox(
-        "Class", options, key="class", bind="query-params", accept_new_options=True,
-        format_func=lambda name: "the model's first" if name == AUTO else name,
+    value = st.selectbox(
+        "Class", list(dict.fromkeys([AUTO, *names, target_name()])), key="class", accept_new_options=True,
+        format_func=lambda name: "the model's first" if name == AUTO else name, persist_state="session",
         help="What maps and importances are about. A number works where classes have no names.",
     )  # fmt: skip
+    link.keep("class", value, AUTO)
     return found is not None
 
 
@@ -227,9 +165,9 @@ _TEXT = {"dual": "captions", "lvlm": "question"}
 def _write_text(found: Model) -> None:
     start = _text_to_begin_with(found)
     if found.kind == "dual":
-        st.text_area("Captions, one per line", start, key="captions", bind="query-params", height=110)
+        controls.write("captions", "Captions, one per line", default=start, long=True)
     else:
-        st.text_input("Question", start, key="question", bind="query-params", help="What is shown is about the next word.")
+        controls.write("question", "Question", default=start, help="What is shown is about the next word.")
 
 
 def _text_to_begin_with(found: Model) -> str:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import controls, looking_parts, page, pickers, session, state
+from ui import controls, looking_parts, notes, page, pickers, session, state
 from ui.viewer import viewer
 
 page.header("Attention", "What does each patch look at?", about=("model", "picture", "class", "head"))
@@ -27,8 +27,10 @@ if session.loaded(name, weights) is None:
 st.subheader("Maps for a class", anchor=False)
 subject = session.subject(name, weights, picture)
 able, unable = looking_parts.offered(subject)
-chosen = controls.pick_many("maps", "Methods", list(able), default=looking_parts.first_maps(able), most=4, format=lambda each: able[each])
+first = looking_parts.first_maps(able)
+chosen = controls.pick_many("maps", "Methods", list(able), default=first, most=4, format=lambda each: able[each])
 for column, method in zip(st.columns(4, gap="small"), chosen, strict=False):
     with column:
         looking_parts.show_map(subject, picture, method)
 looking_parts.refused(unable)
+notes.how_to_read(*chosen)

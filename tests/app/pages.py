@@ -12,11 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def opened(page: str | None = None, **query: str) -> AppTest:
-    """The app at a page such as "heads/importance", with what a link says; not run yet."""
+    """The app at a page such as "heads/importance", with what a link says."""
     test = AppTest.from_file(str(ROOT / "ui" / "frame.py"), default_timeout=60)
     for name, value in query.items():
         test.query_params[name] = value
     if page is not None:
+        test.run()  # pages are known from the first run on
         test.switch_page(str(ROOT / "pages" / f"{page}.py"))
     return test
 

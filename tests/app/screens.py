@@ -13,8 +13,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.app.browser import CHROMIUM, FLAGS
-from tests.app.serving import ROOT, served
+from tests.app.browser import CHROMIUM, FLAGS, ROOT, serving
 from ui.frame_pages import SECTIONS
 
 SIZES = {1440: 900, 1024: 768}
@@ -59,13 +58,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options.out.mkdir(parents=True, exist_ok=True)
     names = [path.replace("/", "-") for listed in SECTIONS.values() for path, *_ in listed]
-    with served() as server, sync_playwright() as playwright:
+    with serving("app.py") as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         for name in options.pages or names:
             for scheme in ("light", "dark"):
                 for width, height in SIZES.items():
                     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                    page.goto(f"{server.address}/{name}")
+                    page.goto(f"{address}/{name}")
                     page.wait_for_selector("h1", timeout=60_000)
                     settle(page)
                     shot = page.screenshot(path=options.out / f"{name}-{scheme}-{width}.png")

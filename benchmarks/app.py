@@ -1,0 +1,172 @@
+"""The app in a real Chromium: `python -m benchmarks.app [case ...]`, written to docs/benchmarks-app.md."""
+
+from __future__ import annotations
+
+import io
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from benchmarks.cases import Row
+from benchmarks.machine import machine
+from tests.app.browser import chromium, serving
+
+TARGET = Path(__file__).parent.parent / "docs" / "benchmarks-app.md"
+ROUNDS = 5
+CHANGES, AFTER = 200, 50
+_PAINTED = """() => {
+  const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map(e => e.shadowRoot || e);
+  return roots.some(root => [...root.querySelectorAll('canvas')].some(canvas => {
+    if (!canvas.width) return false;
+    const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const seen = new Set();
+    for (let i = 0; i < data.length && seen.size < 8; i += 404) if (data[i + 3]) seen.add(data.slice(i, i + 3).join());
+    return seen.size >= 8;
+  }));
+}"""
+_AT_REST = """() => {
+  const app = document.querySelector('[data-testid=stApp]');
+  return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector('[data-stale=true]')
+    && !document.querySelector('[data-testid=stProgress]');
+}"""
+log = logging.getLogger(__name__)
+
+
+def start() -> Iterator[Row]:
+    """From the command to the frame, the first attention picture, and the live model."""
+    frame, picture, live = [], [], []
+    for _ in range(3):
+        began = time.perf_counter()
+        with serving("app.py") as address, chromium() as browser:
+            page = browser.new_page()
+            opened = time.perf_counter()
+            page.goto(address)
+            page.wait_for_selector("[data-testid=stSidebarNav]", timeout=60_000)
+            frame.append(time.perf_counter() - began)
+            page.wait_for_function(_PAINTED, timeout=60_000)
+            picture.append(time.perf_counter() - began)
+            page.wait_for_function("() => !document.body.innerText.includes('recorded ·')", timeout=120_000)
+            live.append(time.perf_counter() - began)
+            log.info("server up %.1f s, frame %.1f, picture %.1f, live %.1f", opened - began, frame[-1], picture[-1], live[-1])
+    yield _seconds("Server start to frame painted", frame, 3)
+    yield _seconds("Server start to first attention picture (recorded)", picture, 5)
+    yield _seconds("Server start to live model", live, 20)
+
+
+def switching() -> Iterator[Row]:
+    """Between two pages whose results are there."""
+    with _visit("look-attention") as page:
+        times = []
+        for name in ("Importance", "Attention") * (ROUNDS + 1):
+            began = time.perf_counter()
+            page.get_by_role("link", name=name).first.click()
+            page.wait_for_selector(f"h1:has-text('{name}')", timeout=60_000)
+            page.wait_for_function("() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
+            times.append(time.perf_counter() - began)
+            page.wait_for_function(_AT_REST, timeout=120_000)
+    yield _milliseconds("Page switch with results that are there", times[2:], 300)
+
+
+def new_picture() -> Iterator[Row]:
+    """A new picture on ViT-B/16, beyond one plain forward pass."""
+    plain = _plain_forward()
+    with _visit("look-attention", "model=timm:vit_base_patch16_224&weights=random") as page:
+        times = []
+        for number in range(ROUNDS):
+            page.get_by_role("button", name="Upload").click()
+            chooser = page.locator("[data-testid=stFileUploaderDropzoneInput]")
+            before = page.evaluate("() => document.querySelectorAll('[data-testid=stBidiComponentIsolated]').length")
+            began = time.perf_counter()
+            chooser.set_input_files({"name": f"{number}.png", "mimeType": "image/png", "buffer": _noise(number)})
+            page.wait_for_function(f"() => document.body.innerText.includes('Upload {number + 1}')", timeout=60_000)
+            page.wait_for_function(_AT_REST, timeout=60_000)
+            page.wait_for_function(_PAINTED, timeout=60_000)
+            times.append(time.perf_counter() - began - plain)
+            log.info("new picture %.2f s beyond a pass of %.2f s (%d viewers)", times[-1], plain, before)
+    yield _seconds("New picture on ViT-B/16, upload to viewer painted, beyond a plain pass", times[1:], 0.7)
+
+
+def memory() -> Iterator[Row]:
+    """The server's memory over many pictures."""
+    with serving("app.py") as address, chromium() as browser:
+        page, seen = browser.new_page(), []
+        (process,) = [p for p in psutil.Process().children(recursive=True) if "streamlit" in " ".join(p.cmdline())][:1]
+        for number in range(CHANGES):
+            page.goto(f"{address}/?image=scene:{number}")
+            page.wait_for_function(_AT_REST, timeout=120_000)
+            page.wait_for_function(_PAINTED, timeout=60_000)
+            seen.append(process.memory_info().rss)
+    growth = max(seen[-10:]) / max(seen[AFTER - 10 : AFTER]) - 1
+    yield Row(f"Memory of the server after {CHANGES} pictures against {AFTER}", f"{growth:+.1%}", "<= +10 %", growth <= 0.10)
+
+
+CASES: tuple[Callable[[], Iterator[Row]], ...] = (start, switching, new_picture, memory)
+
+
+@contextmanager
+def _visit(where: str, query: str = "") -> Iterator[Any]:
+    with serving("app.py") as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(f"{address}/{where}?{query}")
+        page.wait_for_selector("h1", timeout=60_000)
+        page.wait_for_function("() => !document.body.innerText.includes('loading …')", timeout=180_000)
+        page.wait_for_timeout(1000)
+        page.wait_for_function(_AT_REST, timeout=180_000)
+        yield page
+
+
+def _plain_forward() -> float:
+    import model_adapters as ma
+
+    model = ma.load("timm:vit_base_patch16_224", weights="random")
+    inputs = model.prepare(image=Image.open(io.BytesIO(_noise(99))))
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        ma.run(model, inputs)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def _noise(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 255, (14, 14, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).resize((500, 500)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _seconds(what: str, times: list[float], reach: float) -> Row:
+    found = statistics.median(times)
+    return Row(what, f"{found:.1f} s", f"<= {reach} s", found <= reach)
+
+
+def _milliseconds(what: str, times: list[float], reach: float) -> Row:
+    found = 1000 * statistics.median(times)
+    return Row(what, f"{found:.0f} ms", f"<= {reach:.0f} ms", found <= reach)
+
+
+def main(names: list[str]) -> None:
+    """Run the cases named; all of them write the page."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    rows = [row for case in CASES if not names or case.__name__ in names for row in case()]
+    for row in rows:
+        log.info("%s: %s (reach %s)%s", row.what, row.measured, row.reach, "" if row.met else "  NOT MET")
+    if not names:
+        lines = [f"| {r.what} | {r.measured} | {r.reach} | {'yes' if r.met else '**no**'} |" for r in rows]
+        head = ["# Benchmarks of the app", "", f"Written by `make bench-app` on {date.today().isoformat()}: {machine()}.", ""]
+        table = ["| what | measured (median) | reach | met |", "|---|---|---|---|", *lines, ""]
+        TARGET.write_text("\n".join(head + table))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

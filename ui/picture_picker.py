@@ -1,0 +1,69 @@
+"""The sidebar's picker of pictures: drawn scenes, photographs, uploads."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from ui import link, pictures
+from ui.pictures import Picture
+
+START = "scene:3"
+
+
+def chosen() -> Picture:
+    """The chosen picture; instead of one that cannot be shown, the reason and the first one."""
+    try:
+        return pictures.picture(chosen_id(), _uploads())
+    except ValueError as error:
+        st.error(str(error), icon=":material/image_not_supported:")
+        return pictures.picture(START)
+
+
+def chosen_id() -> str:
+    """Its id."""
+    return st.session_state.get("image") or START
+
+
+def draw() -> None:
+    """The picker, a small copy of what is chosen, and the upload."""
+    link.begin("image", START, str)
+    if (wanted := st.session_state.pop(_WANTED, None)) is not None:
+        st.session_state["image"] = wanted
+    options = list(dict.fromkeys([*_uploads(), START, *pictures.offered(), chosen_id()]))
+    value = st.selectbox(
+        "Picture", options, key="image", accept_new_options=True, format_func=pictures.title, persist_state="session",
+        help="Type scene:417 for any other scene; there is one for every number.",
+    )  # fmt: skip
+    link.keep("image", value, START)
+    shown = chosen()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.image(pictures.thumbnail(shown, 96), width=72)
+        with st.popover("Upload", icon=":material/upload:"):
+            _take(st.file_uploader("Pictures", accept_multiple_files=True, key="files", max_upload_size=20))
+    st.caption(shown.licence)
+
+
+_WANTED = "wanted image"
+
+
+def _uploads() -> dict[str, Picture]:
+    return st.session_state.setdefault("uploads", {})
+
+
+def _take(files: list) -> None:
+    """Keep uploaded files for this visit and choose the first new one."""
+    outcomes = st.session_state.setdefault("upload outcomes", {})
+    new = [file for file in files if file.file_id not in outcomes]
+    for file in new:
+        id = f"upload:{len(_uploads()) + 1}"
+        try:
+            _uploads()[id] = pictures.opened(file.getvalue(), file.name, id)
+            outcomes[file.file_id] = ""
+            st.session_state.setdefault(_WANTED, id)
+        except ValueError as error:
+            outcomes[file.file_id] = str(error)
+    for file in files:
+        if reason := outcomes[file.file_id]:
+            st.error(reason, icon=":material/error:")
+    if _WANTED in st.session_state:
+        st.rerun()
