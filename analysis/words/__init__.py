@@ -5,7 +5,7 @@ answer = answer_of(ma.generate(model, inputs), asked)
 word_map(answer, "dog")
 """
 
-from analysis.words import word_confidence, word_maps, word_shares
+from analysis.words import visual_heads, word_confidence, word_maps, word_shares
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
 from analysis.words.words import Word, mentions, words_of
 
@@ -16,6 +16,7 @@ __all__ = [
     "answer_in",
     "answer_of",
     "mentions",
+    "visual_heads",
     "word_confidence",
     "word_maps",
     "word_shares",

@@ -125,16 +125,16 @@ class Answer:
         """[T + A, D] float64: the input of a decoder layer; the number of layers names the output of the last one."""
         states = {} if self.capture is None else self.capture.hidden
         if ("decoder", layer) not in states:
-            raise ValueError(
-                f"hidden states of decoder layer {layer} are needed. There are {sorted(n for t, n in states if t == 'decoder')}; "
-                "read the answer again with want={'hidden'}."
-            )
+            raise ValueError(f"hidden states of decoder layer {layer} are needed. There are those of {self.depths}.")
         return states["decoder", layer].astype(np.float64)
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """The decoder layers whose input was kept; the last is the output of the last one."""
-        return tuple(sorted(n for tower, n in (self.capture.hidden if self.capture else ()) if tower == "decoder"))
+        """The decoder layers whose input was kept; the last is the output of the last one. Without any it is refused."""
+        found = tuple(sorted(n for tower, n in (self.capture.hidden if self.capture else ()) if tower == "decoder"))
+        if not found:
+            raise ValueError("hidden states of the decoder are needed. Read the answer again with want={'hidden'}.")
+        return found
 
 
 def answer_of(generation: Generation, asked: Asked) -> Answer:

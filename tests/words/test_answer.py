@@ -278,7 +278,7 @@ def test_missing_parts_of_a_pass_are_named():
     case = told("llava")
     with pytest.raises(ValueError, match="want={'values'}"):
         value_weighted_word_map(case.answer)
-    with pytest.raises(ValueError, match="read the answer again with want={'hidden'}"):
+    with pytest.raises(ValueError, match="Read the answer again with want={'hidden'}"):
         case.answer.hidden(0)
     few = ma.reread(case.model, case.inputs, case.generation, keep=ma.Keep(queries="last"))
     with pytest.raises(ValueError, match="rows that decided the answer were not kept"):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache, cached_property
 
+import numpy as np
+
 import model_adapters as ma
 from analysis.words import Answer, Word, answer_in, answer_of
+from model_adapters import BySite, Rows
 from tests.zoo import hf
 from tests.zoo.shake import scene
 
@@ -66,3 +69,25 @@ def told(name: str, text: str = QUESTION, images: int = 1) -> Told:
 def at(*steps: int) -> Word:
     """A word that these tokens spell, whatever a random model wrote with them."""
     return Word("word", 0, 1, steps, 0)
+
+
+def made_up(
+    rows: list[list[np.ndarray]], logits: np.ndarray, ids: list[int], *, image: int, before: int = 1, hidden: dict | None = None
+) -> Answer:
+    """An answer made by hand: `before` system tokens, `image` image tokens of 10 x 10 pixels in a row, one question token."""
+    length = before + image + 1
+    roles = np.array(["system"] * before + ["image"] * image + ["question"], dtype=object)
+    boxes = np.full((length, 4), np.nan, np.float32)
+    boxes[before : before + image] = [[10 * i, 0, 10 * i + 10, 10] for i in range(image)]
+    seen = np.where(roles == "image", 0, -1).astype(np.int16)
+    prompt = Rows(roles, boxes, seen, seen, seen)
+    sites = tuple(ma.Site(f"layers.{i}", 0, "decoder", i, "sdpa", len(row)) for i, row in enumerate(rows[0] if rows else []))
+    capture = None
+    if hidden is not None:
+        empty = BySite({})
+        states = {("decoder", layer): state for layer, state in hidden.items()}
+        capture = ma.Capture("by hand", sites, empty, empty, empty, {}, logits, hidden=states)
+    spans = np.array([[2 * i, 2 * i + 1] for i in range(len(ids))], int).reshape(-1, 2)
+    text = " ".join(chr(ord("a") + i) for i in range(len(ids)))
+    made = tuple(tuple(np.asarray(row, float) for row in step) for step in rows)
+    return Answer(text, np.array(ids, int), spans, logits, sites, made, prompt, ((10 * image, 10),), str, capture)
