@@ -333,6 +333,50 @@ def test_the_page_may_choose_the_layer_and_people_may_leave_it(opened):
     page.get_by_text("state 5 0 () single raw").wait_for()
 
 
+def test_a_page_that_repeats_the_layer_does_not_pull_back_who_moves_on(opened):
+    """Each answer of the page is a step behind; viewer and page must still end at the same layer."""
+    page = opened("14", "&follow=1")
+    page.locator("canvas.thumbs").focus()
+    seen = []
+    for _ in range(7):
+        page.keyboard.press("ArrowUp")
+        page.wait_for_timeout(170)
+        seen.append(int(re.search(r"layer (\d+)", page.locator(".headline h3").inner_text())[1]))
+    assert seen == [10, 9, 8, 7, 6, 5, 4]
+    page.get_by_text("state 4 0 () single raw").wait_for()
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_timeout(500)
+    settle(page)
+    assert page.get_by_text("state 4 0 () single raw").is_visible()
+    assert page.locator(".headline h3").inner_text() == "layer 4 \u00b7 head 0"
+
+
+def test_what_the_server_no_longer_keeps_is_said_over_the_picture(browser, server):
+    context = browser.new_context()
+    page = context.new_page()
+    gone = {"status": 404, "body": "This picture is no longer kept here.", "content_type": "text/plain"}
+    page.route("**/layer/10", lambda route: route.fulfill(**gone))
+    page.goto(f"{server}/?view=14")
+    page.wait_for_function(READY, timeout=60_000)
+    page.locator("canvas.thumbs").focus()
+    page.keyboard.press("ArrowUp")
+    page.get_by_text("This picture is no longer kept here.").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.locator(".sentence").wait_for(state="hidden")
+    context.close()
+
+
+def test_a_scheme_that_changes_repaints_the_labels(opened):
+    page = opened("14", color_scheme="light")
+    labels = "c => { const d = c.getContext('2d').getImageData(0, 0, 18, c.height).data; let most = [0, 0, 0, 0]; "
+    labels += "for (let i = 0; i < d.length; i += 4) if (d[i + 3] > most[3]) most = [...d.slice(i, i + 4)]; return most; }"
+    dark_text = page.locator("canvas.thumbs").evaluate(labels)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(1000)
+    light_text = page.locator("canvas.thumbs").evaluate(labels)
+    assert sum(dark_text[:3]) < 350 < 450 < sum(light_text[:3])
+
+
 def test_the_keyboard_alone_moves_from_patch_to_patch_and_pins(opened):
     page = opened("14")
     heat = page.locator("canvas.heat")

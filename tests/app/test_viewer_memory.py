@@ -29,6 +29,20 @@ def test_a_page_that_repeats_what_it_heard_does_not_hold_the_person_back():
         assert stored == chosen
 
 
+def test_the_browser_is_told_once_for_each_move():
+    memory = {}
+    decided(memory, {"layer": 5, "head": None}, START)
+    assert "moved" not in memory
+    decided(memory, {"layer": 1, "head": None}, START)
+    decided(memory, {"layer": 1, "head": None}, START)
+    assert memory["moved"] == {"layer": 1, "serial": 1}
+    decided(memory, {"layer": 1, "head": 2}, START)
+    assert memory["moved"] == {"head": 2, "serial": 2}
+    decided(memory, {"layer": 1, "head": 2}, {"layer": 4, "head": 2})
+    decided(memory, {"layer": 4, "head": 2}, {"layer": 3, "head": 2})
+    assert memory["moved"]["serial"] == 2, "repeating what was heard moves nothing"
+
+
 def test_a_page_that_leaves_the_choice_alone_never_moves_anything():
     memory = {}
     for chosen in (START, {"layer": 2, "head": 3}, START):

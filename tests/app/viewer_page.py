@@ -1,4 +1,4 @@
-"""The page of the viewer's tests: `?view=` says which view, `?dark=1` nothing (the browser's scheme decides)."""
+"""The page of the viewer's tests: `?view=` says which view; `asked` lets the page choose the layer, `follow` repeat it."""
 
 import streamlit as st
 
@@ -24,7 +24,9 @@ if name == "maps":
         with column:
             map_view(image, shown, key=f"map {number}", height=420)
 else:
-    asked = st.number_input("Layer", 0, 11, 0) if "asked" in st.query_params else None
+    asked = st.number_input("Layer", 0, 11, 0) if "asked" in st.query_params else st.session_state.get("followed")
     state = viewer(view(name), key="viewer", layer=asked, height=int(st.query_params.get("height", 680)))
+    if "follow" in st.query_params:
+        st.session_state["followed"] = state.layer
     st.text(f"state {state.layer} {state.head} {state.pins} {state.fuse} {state.mode} {state.sort or '-'}")
     st.button("Run again")

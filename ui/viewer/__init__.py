@@ -93,14 +93,16 @@ def viewer(
         "fuse": fuse or "mean",
         "mode": mode or "raw",
     }
-    found = _component(
+    first = {"selection": start | {"pins": [], "sort": ""}}
+    memory = st.session_state.setdefault(f"viewer memory: {key}", {})
+    chosen = decided(memory, given, st.session_state.get(key, first)["selection"])
+    _component(
         key=key,
-        data=_sent(_header(view, height) | {"given": given | {"query": query}}),
-        default={"selection": start | {"pins": [], "sort": ""}},
+        data=_sent(_header(view, height) | {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0})}),
+        default=first,
         on_selection_change=on_change or _nothing,
     )
-    memory = st.session_state.setdefault(f"viewer memory: {key}", {})
-    return _state(view, decided(memory, given, found.selection))
+    return _state(view, chosen)
 
 
 def map_view(image: Image.Image, token_map: TokenMap | MapView, *, key: str, height: int = 420, title: str | None = None) -> None:

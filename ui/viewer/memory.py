@@ -15,7 +15,8 @@ def decided(memory: MutableMapping[str, Any], given: Choice, selection: Choice) 
     the person chooses something, which the selection then shows.
 
     Args:
-        memory: kept between runs, empty at first; it is written to.
+        memory: kept between runs, empty at first; it is written to. Its "moved" says what the page moved last, with a
+            serial number: the browser follows it once.
         given: what the page passes in this run; None where it leaves the choice to the person.
         selection: what the browser last reported.
     """
@@ -25,6 +26,8 @@ def decided(memory: MutableMapping[str, Any], given: Choice, selection: Choice) 
     moved = {name: value for name, value in moved.items() if value != told.get(name)}
     if memory.get("selection") != selection:
         memory["override"] = {}
+    if moved:
+        memory["moved"] = {**moved, "serial": memory.get("moved", {}).get("serial", 0) + 1}
     memory["override"] = {**memory.get("override", {}), **moved}
     memory["given"], memory["selection"] = dict(given), dict(selection)
     memory["returned"] = {**selection, **memory["override"]}

@@ -1,7 +1,6 @@
 // The viewer of one picture and one model. Hovering is answered here; Python hears of what was chosen, a little later.
 
 const TELL_AFTER = 150; // ms
-const ECHO = 10_000; // ms in which the page may still answer to an older choice
 const NARROW = 640; // below it, what stands beside the picture goes under it (as in viewer.css)
 const SIDE_LEAST = 290;
 const SCALE_LEAST = 340;
@@ -10,7 +9,6 @@ const MODE_NAMES = ["raw", "sinks removed", "relative"];
 
 class Viewer {
   constructor(root) {
-    this.sent = [];
     this.pins = [];
     this.hover = null;
     this.opacity = 0.7;
@@ -40,30 +38,28 @@ class Viewer {
   receive({ data, setStateValue }) {
     this.tell = (value) => setStateValue("selection", value);
     const fresh = !this.data || this.data.url !== data.url;
-    const given = JSON.stringify(data.given);
-    const told = given === this.given ? null : data.given;
+    const moved = this.choice && this.serial !== data.moved.serial ? chosenOf(data.moved) : {};
+    this.serial = data.moved.serial;
     this.data = data;
-    this.given = given;
     this.panel.viewer.style.setProperty("--height", `${data.height}px`);
-    if (fresh) this.open(told || data.given);
+    if (Object.keys(moved).length) this.told = null;
+    if (fresh) this.open({ ...(this.choice || chosenOf(data.given)), ...moved });
     else {
+      this.choice.query = data.given.query ?? "class";
       this.arrange();
-      if (told && !this.isEcho(told)) {
-        this.told = null;
-        this.set(chosenOf(told), false);
-      }
-      this.layOut();
+      if (Object.keys(moved).length) this.set(moved, false);
     }
   }
 
-  open(given) {
+  // Another view: what was chosen stays chosen, as far as the view has it.
+  open(choice) {
     const { layers } = this.data;
     this.cache = new LayerCache(this.data.url);
     this.layer = null;
     this.pins = this.pins.filter((pin) => pin.kind !== "row");
     this.hover = null;
     this.stage.zoom = 1;
-    this.choice = { layer: layers.length - 1, head: 0, fuse: "mean", mode: "raw", sort: "", query: "class", ...this.choice, ...chosenOf(given) };
+    this.choice = { layer: layers.length - 1, head: 0, fuse: "mean", mode: "raw", sort: "", query: "class", ...choice };
     this.choice.layer = Math.min(this.choice.layer, layers.length - 1);
     this.choice.head = Math.min(this.choice.head, layers[this.choice.layer].heads - 1);
     fillSort(this.panel.sort, Object.keys(this.data.statistics), this.choice.sort);
@@ -155,18 +151,8 @@ class Viewer {
       const value = { layer, head, pins, fuse, mode, sort };
       if (this.told === JSON.stringify(value)) return;
       this.told = JSON.stringify(value);
-      this.sent.push({ value: JSON.stringify({ layer, head, fuse, mode }), at: Date.now() });
       this.tell(value);
     }, TELL_AFTER);
-  }
-
-  // Whether what the page says is only our own choice coming back, perhaps one that is already outdated.
-  isEcho(given) {
-    this.sent = this.sent.filter(({ at }) => Date.now() - at < ECHO);
-    const known = chosenOf(given);
-    const found = this.sent.findIndex(({ value }) => Object.entries(known).every(([k, v]) => k === "query" || JSON.parse(value)[k] === v));
-    if (found >= 0) this.sent.splice(0, found + 1);
-    return found >= 0;
   }
 
   how() {
@@ -469,7 +455,7 @@ function samePin(a, b, viewer) {
 }
 
 function chosenOf(given) {
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== null && value !== undefined));
+  return Object.fromEntries(Object.entries(given).filter(([name, value]) => name !== "serial" && value !== null));
 }
 
 function idle(work) {
