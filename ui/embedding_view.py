@@ -220,9 +220,7 @@ def overview(asked: Asked) -> None:
         height=min(HEIGHT - 60, 90 * rows + 30),
         on_choose=choose,
     )
-    st.caption(
-        f"Heads across, layers down; queries and keys of {found.images} picture{'s' if found.images > 1 else ''}. Click to enlarge."
-    )
+    st.caption(f"Heads across, layers down; {found.images} picture{'s' if found.images > 1 else ''}. Click to enlarge.")
 
 
 def about_head(found: embedding.HeadPoints) -> None:
@@ -263,16 +261,9 @@ def neighbours(asked: Asked, vectors: np.ndarray, tokens: Tokens, item: int, *, 
     near = embedding.neighbours(vectors, item, candidates, distance="euclidean" if joint else "cosine", count=NEIGHBOURS)
     picture = asked.seen.pictures[int(tokens.picture[item])]
     st.caption(f"To the {name_of(tokens, item)} of {picture.title}, in all {vectors.shape[1]} dimensions.")
-    own = patch(asked.seen, tokens, item)
-    images = [(own, "this one")] if own is not None else []
-    for other_item, distance in near:
-        images.append(
-            (
-                patch(asked.seen, tokens, other_item),
-                f"{distance:.2f}  \n{asked.seen.pictures[int(tokens.picture[other_item])].title}",
-            )
-        )
-    st.image([image for image, _ in images if image is not None], caption=[text for _, text in images], width=84)
+    told = [(item, "this one"), *((n, f"{far:.2f}  \n{asked.seen.pictures[int(tokens.picture[n])].title}") for n, far in near)]
+    images = [(image, text) for n, text in told if (image := patch(asked.seen, tokens, n)) is not None]
+    st.image([image for image, _ in images], caption=[text for _, text in images], width=84)
 
 
 def gathered(asked: Asked, tokens: Tokens, items: list[int]) -> None:
