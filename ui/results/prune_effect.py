@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ QUICK_OPERATIONS = 30e9
 """The set is made so large that one pass over it takes about so many operations."""
 TIMED_OPERATIONS = 6e9
 TIMED_AT_ONCE = 16
-REPEATS = 8
+REPEATS, ROUNDS = 4, 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +94,28 @@ class Judged:
     low: Effect
     """Lower ends of the bootstrap intervals over scenes."""
     high: Effect
+    whole_low: Effect
+    whole_high: Effect
     labels: bool
     """Accuracy is against the truth; agreement with the whole model otherwise."""
     count: int
 
+    @property
+    def of_whole(self) -> Judged:
+        """The whole model, judged against itself."""
+        return replace(self, effect=self.whole, low=self.whole_low, high=self.whole_high)
+
 
 def judge(before: np.ndarray, after: np.ndarray, labels: np.ndarray | None) -> Judged:
     """Effects with their intervals over scenes."""
+    from analysis.edit_effects import effect
+
+    whole, (low, high), of_whole = effect(before, before, labels), _ends(before, after, labels), _ends(before, before, labels)
+    return Judged(effect(before, after, labels), whole, low, high, *of_whole, labels is not None, len(before))
+
+
+def _ends(before: np.ndarray, after: np.ndarray, labels: np.ndarray | None) -> tuple[Effect, Effect]:
+    """Both ends of the bootstrap intervals over scenes."""
     from analysis.edit_effects import Effect, effect
     from analysis.intervals import mean_interval
 
@@ -109,10 +124,7 @@ def judge(before: np.ndarray, after: np.ndarray, labels: np.ndarray | None) -> J
         one = effect(before[n : n + 1], after[n : n + 1], None if labels is None else labels[n : n + 1])
         each.append([one.kl, one.flips, one.probability_drop, one.accuracy])
     low, high = mean_interval(np.array(each))
-    whole = effect(before, before, labels)
-    return Judged(
-        effect(before, after, labels), whole, Effect(*map(float, low)), Effect(*map(float, high)), labels is not None, len(before)
-    )
+    return Effect(*map(float, low)), Effect(*map(float, high))
 
 
 def judge_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site], progress: Progress) -> Judged:
@@ -136,6 +148,11 @@ class Costs:
     """Largest difference of the sliced model's logits from those of the gated one, on one batch."""
     refused: str = ""
 
+    @property
+    def of_whole(self) -> Costs:
+        """The whole model beside itself: where every plot begins."""
+        return replace(self, small=self.whole, bytes=(self.bytes[0], self.bytes[0]), differs=0.0, refused="")
+
     def milliseconds(self, cost: RunningCost) -> float:
         """Per picture."""
         return 1000 * cost.seconds / self.at_once
@@ -148,18 +165,16 @@ def cost_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site]) 
     from model_adapters.slimming import slimmed
 
     tensors, at_once = timed_inputs(model, asked)
-    repeats = REPEATS if at_once > 1 else 4
     edits = parts.edits(sites)
     refused, differs, small, module = "", None, None, None
     try:
         module = slimmed(model.module, cut_for(model, edits))
     except AdapterError as error:
         refused = str(error)
-    whole = measured(model.module, tensors, repeats)
     if module is not None:
         gated = ma.run(model, asked.inputs[0], edits).float().cpu().numpy()
         differs = float(np.abs(_plain(module, asked.inputs[0]) - gated).max())
-        small = measured(module, tensors, repeats)
+    whole, small = side_by_side(model.module, module, tensors)
     sizes = [_size(each) if each is not None else 0 for each in (model.module, module)]
     return Costs(whole, small, at_once, (sizes[0], sizes[1]), differs, refused)
 
@@ -176,6 +191,21 @@ def timed_inputs(model: Model, asked: Asked) -> tuple[dict[str, Any], int]:
         operations = outside(partial(flops, model.module, one))
     count = int(min(TIMED_AT_ONCE, asked.inputs[0].batch, max(1, TIMED_OPERATIONS // max(operations, 1))))
     return {name: value[:count] for name, value in first.items()}, count
+
+
+def side_by_side(whole: Any, small: Any | None, tensors: dict[str, Any]) -> tuple[RunningCost, RunningCost | None]:
+    """Both in turn, several times: what else the machine does then disturbs both alike."""
+    rounds = [
+        (measured(whole, tensors, REPEATS), None if small is None else measured(small, tensors, REPEATS)) for _ in range(ROUNDS)
+    ]
+    smalls = [cost for _, cost in rounds if cost is not None]
+    return _middle([cost for cost, _ in rounds]), _middle(smalls) if smalls else None
+
+
+def _middle(costs: list[RunningCost]) -> RunningCost:
+    """The round of median length, with the widest spread of all."""
+    middle = sorted(costs, key=lambda cost: cost.seconds)[len(costs) // 2]
+    return replace(middle, spread=(min(c.spread[0] for c in costs), max(c.spread[1] for c in costs)))
 
 
 def measured(module: Any, tensors: dict[str, Any], repeats: int) -> RunningCost:

@@ -87,7 +87,7 @@ def of_layers(model: Model, kind: Kind, asked: Asked, sites: tuple[Site, ...], p
     found = {}
     for row in range(len(sites)):
         progress.step(row / len(sites), f"layer {row + 1} of {len(sites)}")
-        found[row] = effect(asked.base, run(Parts(**{kind: (row,)}).edits(sites))).kl
+        found[row] = effect(asked.base, run(Parts.of([f"{kind[0]}{row}"]).edits(sites))).kl
     return found
 
 
@@ -170,30 +170,26 @@ def search(
     sites: tuple[Site, ...],
     target: float,
     kinds: Sequence[Kind],
-    rank: HeadMatrix | None,
     progress: Progress,
 ) -> Search:
     """Take out what moves the answers least, one after the other, until the sliced model needs `target` of the operations."""
-    from analysis.pruning import Unit, greedy_search, units_of
+    from analysis.pruning import Unit, greedy_search
 
     operations = _operations(model, asked)
     whole = operations(())
     units: list[Unit] = []
-    ranked: dict[Unit, float] | None = None
     if "head" in kinds:
         units += [Unit("head", site.layer, head, site.tower) for site in sites for head in range(site.heads)]
     for kind in kinds:
         if kind != "head":
             units += [Unit(kind, site.layer, -1, site.tower) for site in sites]
-    if rank is not None and list(kinds) == ["head"]:
-        ranked = units_of(rank)
 
     def told(steps: int, cost: float) -> None:
         reached = (whole - cost) / max(whole * (1 - target), 1.0)
         progress.step(min(0.99, reached), f"{steps} taken out, {cost / whole:.0%} of the operations left")
 
     found = greedy_search(
-        run_of(model, asked), units, operations, target * whole, labels=asked.labels, rank=ranked, progress=told, candidates=24,
+        run_of(model, asked), units, operations, target * whole, labels=asked.labels, progress=told,
         cancelled=lambda: progress.cancelled,
     )  # fmt: skip
     return Search(found, tuple(parts_of(point.removed, sites) for point in found.points), whole)

@@ -17,7 +17,7 @@ SINK, RANDOM, BEFORE = CATEGORICAL[3], NEUTRAL, CATEGORICAL[7]
 
 def layout(height: int, **more: Any) -> dict[str, Any]:
     """What all small figures share."""
-    found = {
+    found: dict[str, Any] = {
         "height": height, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False, "bargap": 0.05,
         "xaxis": {"automargin": True, "gridcolor": FAINT, "zeroline": False},
         "yaxis": {"automargin": True, "gridcolor": FAINT, "zeroline": False},

@@ -72,7 +72,7 @@ def over_scenes(model: Model, asked: Asked, progress: Progress) -> OverScenes:
     for number in range(asked.scenes):
         progress.step(number / asked.scenes, f"scene {number + 1} of {asked.scenes}")
         captures.append(look(asked.subject(model, number)))
-        options = {"deviations": asked.deviations, "multiple": asked.multiple}
+        options: dict[str, Any] = {"deviations": asked.deviations, "multiple": asked.multiple}
         found.append(layer_by(captures[-1], asked.sign, asked.layer, tower=asked.tower, **options))
     sinks = tuple(layer.sinks for layer in found)
     first = found[0]
@@ -157,7 +157,7 @@ def before_after(
     def answer(chosen: Sequence[int]) -> np.ndarray:
         return softmax(run(_interventions(capture, asked, over, chosen)[name])[0].astype(np.float64))
 
-    random = [answer(rng.choice(pool, len(tokens), replace=False)) for _ in range(draws)]
+    random = [answer(rng.choice(pool, len(tokens), replace=False).tolist()) for _ in range(draws)]
     return Outcome(softmax(run(())[0].astype(np.float64)), answer(tokens), np.stack(random))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results.heads import Text, subject_for, true_label
-from ui.results.prune_effect import Costs, Judged, judge, measured
+from ui.results.prune_effect import Costs, Judged, judge, side_by_side
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -166,8 +166,7 @@ def _random_like(subject: Subject, made: TokenPlan, seed: int) -> TokenPlan:
 def cost_tokens(subject: Subject, fewer: Fewer, tower: str) -> Costs:
     """The whole model and the one with fewer tokens on this picture, measured through the same hooks."""
     made = plan(subject, fewer, tower)
-    whole = measured(tapped(subject, ()), {}, 12)
-    small = measured(tapped(subject, made.edits), {}, 12)
+    whole, small = side_by_side(tapped(subject, ()), tapped(subject, made.edits), {})
     size = sum(p.numel() * p.element_size() for p in subject.model.module.parameters())
     return Costs(whole, small, 1, (size, size), None)
 
