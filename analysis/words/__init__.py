@@ -5,16 +5,22 @@ answer = answer_of(ma.generate(model, inputs), asked)
 word_map(answer, "dog")
 """
 
-from analysis.words import visual_heads, word_confidence, word_maps, word_shares
+from analysis.words import exit_curve, group_flow, logit_lens, visual_heads, word_confidence, word_maps, word_shares
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
+from analysis.words.runs import AnswerRun, answer_runner
 from analysis.words.words import Word, mentions, words_of
 
 __all__ = [
     "GROUPS",
     "Answer",
+    "AnswerRun",
     "Word",
     "answer_in",
     "answer_of",
+    "answer_runner",
+    "exit_curve",
+    "group_flow",
+    "logit_lens",
     "mentions",
     "visual_heads",
     "word_confidence",

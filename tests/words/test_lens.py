@@ -33,7 +33,7 @@ def test_the_lens_is_norm_and_unembedding():
 
 
 def test_the_bundled_model_has_a_lens():
-    case = told("bundled:lvlm", "is there a red ball?")
+    case = told("bundled:lvlm")
     last = case.capture.hidden["decoder", 6]
     np.testing.assert_allclose(ma.lens(case.model, case.inputs)(last), case.capture.logits, atol=1e-3)
 

@@ -24,7 +24,7 @@ from analysis.signals.inside import low_alignment, low_vision_divergence, unseen
 from analysis.words import answer_in
 from analysis.words.visual_heads import image_attention_of_heads, total_divergence, vision_aware_divergence
 from model_adapters.head_weights import head_weights
-from tests.words.told import Told, at, made_up, told
+from tests.words.told import QUESTION, Told, at, made_up, told
 from tests.zoo import hf
 
 SLOW = ("llava", "qwen2_vl")
@@ -141,7 +141,7 @@ def test_divergence_in_closed_form():
 
 
 def test_scores_of_a_pass_without_the_image(case):
-    blind = case.model.prepare(text="Is there a red circle?")
+    blind = case.model.prepare(text=QUESTION)
     capture = ma.reread(case.model, blind, case.ids, keep=ma.Keep(sites="none"))
     scores = scores_of(capture, len(case.ids))
     with torch.no_grad():
@@ -235,7 +235,7 @@ def test_alignment_by_hand(case):
 
 
 def blind_answer(case: Told):
-    inputs = case.model.prepare(text="Is there a red circle?")
+    inputs = case.model.prepare(text=QUESTION)
     capture = ma.reread(case.model, inputs, case.ids, want={"heads", "values"})
     return answer_in(capture, case.ids, ma.asked(case.model, inputs))
 

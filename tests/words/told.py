@@ -13,7 +13,7 @@ from model_adapters import BySite, Rows
 from tests.zoo import hf
 from tests.zoo.shake import scene
 
-QUESTION = "Is there a red circle?"
+QUESTION = "Is there a red ball?"
 LONGEST = 6
 
 
