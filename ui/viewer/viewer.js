@@ -355,8 +355,12 @@ class Viewer {
     const tower = record.tower === layers[0].tower ? "" : `${record.tower} `;
     const heads = fuse === "single" ? `head ${head}` : `${fuse === "max" ? "maximum" : "mean"} of ${record.heads} heads`;
     this.panel.named.textContent = `${tower}layer ${record.number} \u00b7 ${heads}`;
-    const facts = fuse === "single" ? Object.entries(statistics).filter(([, rows]) => rows[layer][head] !== null) : [];
-    this.panel.facts.textContent = facts.map(([name, rows]) => `${name} ${rounded(rows[layer][head])}`).join(" \u00b7 ");
+    const facts = Object.entries(statistics).map(([name, rows]) => {
+      const known = (fuse === "single" ? [rows[layer][head]] : rows[layer]).filter((value) => value !== null);
+      return known.length ? `${name} ${rounded(known.reduce((a, b) => a + b, 0) / known.length)}` : null;
+    });
+    const average = fuse === "single" || record.heads === 1 ? "" : "on average ";
+    this.panel.facts.textContent = facts.some(Boolean) ? average + facts.filter(Boolean).join(" \u00b7 ") : "";
   }
 
   arrange() {
