@@ -1,14 +1,20 @@
-"""The benchmark's own scores on planted answers, and a short run from end to end."""
+"""The benchmark's own scores on planted answers, who takes part, and what is read and written."""
 
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from world.bundled import MODELS
-from world.trust.registry import Score, entries, interval, scored
-from world.trust.report import to_markdown, write
+import analysis
+from world.trust import entries as participants
+from world.trust.entries_maps import EXCLUDED
+from world.trust.findings import sentences, verdict, verdicts
+from world.trust.registry import Entry, enter, entries, interval, scored
+from world.trust.report import best_first, to_markdown, write
 from world.trust.statistics import (
     area,
     auroc,
@@ -19,6 +25,7 @@ from world.trust.statistics import (
     rank_correlation,
     stratified_auroc,
 )
+from world.trust.table import Score, baselines, scores, table
 
 COVERAGE = np.zeros((4, 4))
 COVERAGE[1:3, 1:3] = 1.0
@@ -81,41 +88,111 @@ def test_interval_holds_the_middle() -> None:
     assert (low, high) == pytest.approx((0.025, 0.975))
 
 
-def test_a_name_is_registered_once() -> None:
-    import world.trust.entries  # noqa: F401
+# ---- who takes part
 
+
+def test_a_name_is_registered_once() -> None:
     taken = entries("map")[0]
     with pytest.raises(ValueError, match="already registered"):
         scored("map", taken.title, taken.model)(lambda case: np.ones((12, 12)))
     with pytest.raises(ValueError, match="not a kind of participant"):
-        scored("charm", "x", "vit")  # type: ignore[arg-type]
+        enter(Entry("charm", "x", "vit", len))  # type: ignore[arg-type]
 
 
-def test_report_reads_back(tmp_path: Path) -> None:
-    score = Score("map", "random", "vit", "energy", 0.07, 0.06, 0.08, 0.07, 10, True)
-    better = Score("map", "attention", "vit", "energy", 0.4, 0.3, 0.5, 0.07, 10, False)
-    write([score, better], tmp_path, "trust", 10)
+@pytest.mark.parametrize(
+    ("kind", "takes_part_as"), [("map", "map"), ("baseline", "map"), ("head", "importance"), ("tokens", "pruner")]
+)
+def test_every_method_takes_part_or_is_left_out_for_a_reason(kind: str, takes_part_as: str) -> None:
+    assert participants.__all__
+    entered = {entry.method for entry in entries(takes_part_as)}  # type: ignore[arg-type]
+    registered = {method.name for method in analysis.methods(kind)}
+    assert registered <= entered | set(EXCLUDED), f"{sorted(registered - entered - set(EXCLUDED))} take no part"
+    assert not entered & set(EXCLUDED)
+
+
+def test_what_is_named_is_registered() -> None:
+    named = {entry.method for entry in entries()} - {""}
+    assert named <= set(analysis.METHODS)
+    assert set(EXCLUDED) <= set(analysis.METHODS)
+    assert all(len(reason.split()) > 5 for reason in EXCLUDED.values())
+
+
+def test_every_kind_on_every_model_has_something_to_beat() -> None:
+    for kind in ("map", "importance", "pruner", "signal", "fix"):
+        for model in {entry.model for entry in entries(kind)}:  # type: ignore[arg-type]
+            own = entries(kind, model)  # type: ignore[arg-type]
+            for claims in {entry.claims for entry in own}:
+                assert any(e.baseline for e in own if e.claims == claims), (kind, model, claims)
+
+
+# ---- what is said of the figures
+
+NOISE = Score("map", "random_map", "random", "vit", "energy", 0.07, 0.06, 0.08, 0.07, 10, True)
+GOOD = replace(NOISE, method="rollout", title="attention", value=0.4, low=0.3, high=0.5, baseline=False)
+BAD = replace(GOOD, title="wrong", value=0.03, low=0.02, high=0.05)
+OPEN = replace(GOOD, title="so so", value=0.08, low=0.05, high=0.11)
+
+
+def test_verdicts() -> None:
+    assert [verdict(score, [NOISE]) for score in (GOOD, BAD, OPEN)] == ["better", "worse", "open"]
+    strong = replace(NOISE, value=0.35)
+    assert verdict(GOOD, [NOISE, strong]) == "open"
+    assert verdict(replace(GOOD, chance=float("nan")), []) == "open"
+    assert verdicts([NOISE, GOOD, BAD]) == {"attention": {"energy": "better"}, "wrong": {"energy": "worse"}}
+
+
+def test_of_what_is_made_up_less_is_better() -> None:
+    none = replace(NOISE, kind="fix", score="CHAIR, of captions", value=0.4, chance=float("nan"))
+    fewer, more = replace(none, low=0.1, high=0.2, baseline=False), replace(none, low=0.5, high=0.6, baseline=False)
+    assert verdict(fewer, [none]) == "better"
+    assert verdict(more, [none]) == "worse"
+    assert best_first([replace(more, title="more", value=0.55), replace(fewer, title="fewer", value=0.15)]) == ["fewer", "more"]
+
+
+def test_sentences_name_each_method_where_it_stands() -> None:
+    (line,) = sentences([NOISE, GOOD, BAD, OPEN])
+    assert "Better in the test: attention." in line
+    assert "Better in none: wrong, so so." in line
+    assert "Worse: wrong (energy)." in line
+
+
+def test_the_best_stand_first() -> None:
+    other = [replace(s, score="pointing game") for s in (NOISE, GOOD, BAD)]
+    assert best_first([NOISE, BAD, GOOD, *other]) == ["attention", "random", "wrong"]
+
+
+# ---- what is written and read
+
+
+def test_report_and_table(tmp_path: Path) -> None:
+    write([NOISE, BAD, GOOD], ["No second vit."], tmp_path, "trust")
     rows = pq.read_table(tmp_path / "assets" / "trust.parquet").to_pylist()
-    assert [row["value"] for row in rows] == [0.07, 0.4]
-    text = to_markdown([score, better], "trust", 10)
-    assert "| *random* | 0.070 (0.060 to 0.080) |" in text
-    assert "| attention | 0.400 (0.300 to 0.500) |" in text
+    assert [row["method"] for row in rows] == ["random_map", "rollout", "rollout"]
+    assert table(assets=tmp_path / "assets") == (NOISE, BAD, GOOD)
+    assert table(assets=tmp_path) == ()
+    text = (tmp_path / "docs" / "trust.md").read_text()
+    assert text == to_markdown([NOISE, BAD, GOOD], "trust", ["No second vit."])
+    assert text.index("| attention | 0.400 (0.300 to 0.500) |") < text.index("| *random* | 0.070 (0.060 to 0.080) |")
+    assert "- No second vit." in text
 
 
-@pytest.mark.skipif(not (MODELS / "vit" / "config.json").exists(), reason="the ViT is not there")
-def test_attention_beats_noise_on_the_bundled_vit() -> None:
-    import model_adapters as ma
-    from world.trust.entries import class_attention, random_map
-    from world.trust.map_scores import score_maps
-    from world.trust.registry import Entry
-    from world.trust.run import scenes
+def test_long_and_short_results_lie_beside_each_other(tmp_path: Path) -> None:
+    write([NOISE], [], tmp_path, "trust")
+    write([NOISE, GOOD], [], tmp_path, "trust-full")
+    assert len(table(assets=tmp_path / "assets")) == 1
+    assert len(table(full=True, assets=tmp_path / "assets")) == 2
+    assert "`make trust-full`" in (tmp_path / "docs" / "trust-full.md").read_text()
 
-    model, shown = ma.load("bundled:vit"), scenes(12)
-    found = {}
-    for title, function in {"noise": random_map, "attention": lambda case: class_attention(case, 5)}.items():
-        scores = score_maps(Entry("map", title, "vit", function, False), model, shown, faithful_on=5)
-        found[title] = {score.score: score for score in scores}
-    pointing_name, deletion = "pointing game", "deletion, better than random by"
-    assert found["attention"][pointing_name].low > found["noise"][pointing_name].value
-    assert found["attention"][deletion].value > 0.1
-    assert found["noise"][pointing_name].chance < 0.2
+
+def test_pages_can_ask_for_one_method() -> None:
+    found = scores("rollout", model="vit")
+    assert {s.method for s in found} == {"rollout"}
+    assert {s.model for s in found} == {"vit"}
+    assert {"random_map", "centre_prior"} <= {s.method for s in baselines(found[0])}
+    assert scores("no such method") == ()
+    assert "chance" in str(found[0])
+
+
+def test_reading_needs_no_torch() -> None:
+    code = "import sys, world.trust.table; sys.exit(any(m in sys.modules for m in ('torch', 'model_adapters', 'analysis')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0

@@ -5,7 +5,6 @@ import logging
 import time
 from pathlib import Path
 
-import world.trust.entries  # noqa: F401  (importing registers the participants)
 from world.trust.registry import KINDS
 from world.trust.report import write
 from world.trust.run import FULL, SHORT, run
@@ -19,12 +18,14 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--second", type=Path, default=Path(".cache/seed-1"), help="models trained from another seed")
+    parser.add_argument("--workers", type=int, default=2, help="processes at a time")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     started = time.monotonic()
-    size = FULL if options.full else SHORT
-    scores = run(size, options.kinds)
-    write(scores, options.root, "trust-full" if options.full else "trust", size.maps)
+    name, size = ("trust-full", FULL) if options.full else ("trust", SHORT)
+    scores, said = run(size, options.kinds, second=options.second, workers=options.workers)
+    write(scores, said, options.root, name)
     logging.info("%d scores in %.0f s", len(scores), time.monotonic() - started)
 
 

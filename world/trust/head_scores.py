@@ -1,69 +1,82 @@
-"""Importances against exact ablation, and pruners by the accuracy that is left."""
+"""Importances against exact ablation: does the ranking of heads agree with what silencing them does?"""
+
+from collections.abc import Iterable
 
 import numpy as np
-import torch
 
 import model_adapters as ma
-from world.evaluation.figures import ratio, resamples
-from world.scenes import Scene
-from world.trust.entries import GRID
-from world.trust.map_scores import make_case, target_of
-from world.trust.registry import Case, Entry, Score, interval
+from analysis.agreement import overlap
+from analysis.answer_changes import changes
+from world.evaluation.figures import resamples
+from world.trust.cases import Case
+from world.trust.registry import RANDOM, Entry, Score, Truth, interval, score_of
 from world.trust.statistics import rank_correlation
-from world.vocabulary import CATEGORIES
 
-KEPT = (72, 36, 18)
-PRUNED_BEFORE = 3  # the block in which patches are dropped
-
-
-def cases_of(model: ma.Model, scenes: list[Scene]) -> list[Case]:
-    """One case per scene, about its dominant object."""
-    return [make_case(model, s, s.objects[target_of(s)].category, n) for n, s in enumerate(scenes)]
+TOP_SHARE = 4
+"""The overlap looks at one head in so many."""
+ROUNDS = 300
 
 
-def _loss(model: ma.Model, cases: list[Case], edits: tuple = ()) -> np.ndarray:
-    logits = ma.run(model, model.prepare(image=[case.image for case in cases]), edits).float()
-    targets = torch.tensor([CATEGORIES.index(case.target) for case in cases])
-    return torch.nn.functional.cross_entropy(logits, targets, reduction="none").numpy()
+def truths(case: Case) -> dict[Truth, np.ndarray]:
+    """What really happens to one answer when each head, or all heads of a layer, are silenced: [L, H] and [L]."""
+    base, logits = (a[..., case.label] for a in (case.ablated.base, case.ablated.logits))
+    return {
+        "rise of the loss": case.effects("loss change"),
+        "fall of the score": base[0] - logits[..., 0],
+        "change of the answer": case.effects("Jensen-Shannon distance"),
+        "change of the answer by layer": _layers_silenced(case),
+    }
 
 
-def ablation_costs(model: ma.Model, cases: list[Case]) -> np.ndarray:
-    """By how much each image's loss rises when a head is silenced, [N, L, H]: the truth importances are held to."""
-    whole = _loss(model, cases)
-    sites = model.report.seen
-    costs = np.zeros((len(cases), len(sites), sites[0].heads))
-    for layer, site in enumerate(sites):
-        for head in range(site.heads):
-            gate = ma.edits.Gate(where=ma.Where(sites=(site.name,), heads=(head,)), value=0.0)
-            costs[:, layer, head] = _loss(model, cases, (gate,)) - whole
-    return costs
+def _layers_silenced(case: Case) -> np.ndarray:
+    """[L]: the Jensen-Shannon distance when all heads of a layer are silent."""
+    sites = case.ablated.sites
+    edits = [ma.edits.Gate(where=ma.Where(sites=(site.name,)), value=0.0) for site in sites]
+    silenced = np.stack([ma.run(case.model, case.inputs, (edit,)).float().numpy() for edit in edits])
+    return changes(case.ablated.base, silenced, None, "Jensen-Shannon distance")[:, 0]
 
 
-def score_importance(entry: Entry, cases: list[Case], costs: np.ndarray) -> list[Score]:
-    """Rank correlation of a method's importance with the mean cost of ablation; images are resampled."""
-    claimed = np.asarray(entry.function(cases))
-    value = rank_correlation(claimed, costs.mean(axis=0))
-    drawn = resamples(len(cases), 300)
-    rounds = [rank_correlation(claimed, np.tensordot(row, costs, axes=1) / len(cases)) for row in drawn]
-    low, high = interval(np.array(rounds))
-    name = "rank correlation with exact ablation"
-    return [Score("importance", entry.title, entry.model, name, value, low, high, 0.0, len(cases), entry.baseline)]
+def score_importances(entries: Iterable[Entry], cases: Iterable[Case]) -> list[Score]:
+    """Rank correlation and overlap of the top heads, each importance held to what it claims to predict."""
+    entries = tuple(entries)
+    claimed: dict[Entry, list[np.ndarray]] = {entry: [] for entry in entries}
+    true: dict[Truth, list[np.ndarray]] = {}
+    for case in cases:
+        for name, effect in truths(case).items():
+            true.setdefault(name, []).append(effect)
+        for entry in entries:
+            claimed[entry].append(np.asarray(entry.function(case), dtype=float))
+    return [
+        score
+        for entry in entries
+        if entry.claims is not None
+        for score in agreement(entry, np.stack(claimed[entry]), np.stack(true[entry.claims]))
+    ]
 
 
-def _right_when_pruned(case: Case, kept: np.ndarray) -> bool:
-    dropped = tuple(1 + i for i in sorted(set(range(GRID * GRID)) - set(int(i) for i in kept)))
-    drop = ma.edits.DropTokens(where=ma.Where(layers=(PRUNED_BEFORE,), queries=dropped))
-    logits = ma.run(case.model, case.model.prepare(image=case.image), (drop,))
-    return int(logits[0].argmax()) == CATEGORIES.index(case.target)
+def agreement(entry: Entry, claimed: np.ndarray, true: np.ndarray) -> list[Score]:
+    """How an importance [N, ...] of N images agrees with the truth [N, ...]; both are drawn anew together."""
+    if claimed.shape != true.shape:
+        raise ValueError(f"{entry.title} gave {claimed.shape}; the exact effects are {true.shape}.")
+    count, places = len(true), true[0].size
+    finish = entry.finish or (lambda mean: mean)
+    top = max(1, places // TOP_SHARE)
+
+    def statistics(drawn: np.ndarray) -> list[float]:
+        means = [np.tensordot(drawn, values, axes=1) / count for values in (claimed, true)]
+        one, other = finish(means[0]), means[1]
+        found = [rank_correlation(one, other), overlap(one.ravel(), other.ravel(), top)]
+        return found if one.ndim == 1 else [*found, within_layers(one, other)]
+
+    rounds = np.array([statistics(row) for row in resamples(count, ROUNDS)])
+    whole = rounds.mean(axis=0) if entry.title == RANDOM else statistics(np.ones(count))
+    named = (("rank correlation", 0.0), (f"overlap of the top {top}", top / places), ("rank correlation within layers", 0.0))
+    return [
+        score_of(entry, name, value, interval(column), chance, count, against=entry.claims or "")
+        for (name, chance), value, column in zip(named, whole, rounds.T, strict=False)
+    ]
 
 
-def score_pruner(entry: Entry, cases: list[Case]) -> list[Score]:
-    """Accuracy when only some patches go on behind one block."""
-    scores = []
-    for kept in KEPT:
-        right = ratio([_right_when_pruned(case, np.asarray(entry.function(case, kept))) for case in cases])
-        name = f"accuracy with {kept} of {GRID * GRID} patches"
-        low, high, chance = right.low, right.high, 1 / len(CATEGORIES)
-        value = right.value
-        scores.append(Score("pruner", entry.title, entry.model, name, value, low, high, chance, len(cases), entry.baseline))
-    return scores
+def within_layers(one: np.ndarray, other: np.ndarray) -> float:
+    """The mean over layers of the rank correlation between the heads of a layer: knowing the depth does not help."""
+    return float(np.mean([rank_correlation(a, b) for a, b in zip(one, other, strict=True)]))

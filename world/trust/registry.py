@@ -5,33 +5,16 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
-from PIL import Image
 
 import model_adapters as ma
-from world.scenes import Scene
+from world.trust.table import Score
 
-Kind = Literal["map", "importance", "signal", "fix", "pruner"]
-KINDS: tuple[Kind, ...] = ("map", "importance", "signal", "fix", "pruner")
+Kind = Literal["map", "importance", "types", "pruner", "signal", "fix"]
+KINDS: tuple[Kind, ...] = ("map", "importance", "types", "pruner", "signal", "fix")
+Truth = Literal["rise of the loss", "fall of the score", "change of the answer", "change of the answer by layer"]
+"""What an importance can claim to predict."""
+RANDOM = "random"
 F = TypeVar("F", bound=Callable)
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """One picture with what is asked of a method.
-
-    Attributes:
-        model: the model under study.
-        scene: what the picture shows.
-        image: the picture.
-        target: the category that is explained.
-        seed: for methods that need chance; differs from case to case and from twin to twin.
-    """
-
-    model: ma.Model
-    scene: Scene
-    image: Image.Image
-    target: str
-    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,64 +37,64 @@ class Entry:
     """One participant.
 
     Attributes:
-        kind: "map": (Case) -> [G, G]; "importance": (list[Case]) -> [L, H]; "signal": (Mention) -> float, high for what
-            is made up; "fix": () -> options of `ma.generate`; "pruner": (Case, kept) -> numbers of the kept patches.
+        kind: "map": (Case) -> [G, G]; "importance": (Case) -> [L, H] (or [L]) of one image; "types": (captures) -> [L, H]
+            of names; "pruner": (Capture, patches left, look, seed) -> TokenPlan; "signal": (Mention) -> float, high for what
+            is made up; "fix": () -> options of `ma.generate`.
         title: how it is called in the report.
         model: the bundled model it is tried on.
         function: what it does.
         baseline: whether it is there to be beaten.
+        method: the name of the method of `analysis` that it tries; empty where there is none.
+        claims: what an importance says it predicts; it is held to that.
+        finish: what is made of the mean of an importance over images.
+        slow: tried on fewer images, because it runs the model many times.
     """
 
     kind: Kind
     title: str
     model: str
     function: Callable
-    baseline: bool
+    baseline: bool = False
+    method: str = ""
+    claims: Truth | None = None
+    finish: Callable[[np.ndarray], np.ndarray] | None = None
+    slow: bool = False
 
 
-_ENTRIES: dict[tuple[str, str, str], Entry] = {}
+_ENTRIES: dict[tuple[str, str, str, str], Entry] = {}
 
 
-def scored(kind: Kind, title: str, model: str, *, baseline: bool = False) -> Callable[[F], F]:
+def enter(entry: Entry) -> None:
+    """Let one participant take part."""
+    if entry.kind not in KINDS:
+        raise ValueError(f"{entry.kind!r} is not a kind of participant; there are {', '.join(KINDS)}")
+    key = (entry.kind, entry.title, entry.model, entry.claims or "")
+    if key in _ENTRIES and _ENTRIES[key].function is not entry.function:
+        raise ValueError(f"{entry.kind} {entry.title!r} on {entry.model} is already registered")
+    _ENTRIES[key] = entry
+
+
+def scored(kind: Kind, title: str, model: str, *, baseline: bool = False, method: str = "") -> Callable[[F], F]:
     """Register a function for the benchmark; it is returned unchanged."""
-    if kind not in KINDS:
-        raise ValueError(f"{kind!r} is not a kind of participant; there are {', '.join(KINDS)}")
 
     def register(function: F) -> F:
-        key = (kind, title, model)
-        if key in _ENTRIES and _ENTRIES[key].function is not function:
-            raise ValueError(f"{kind} {title!r} on {model} is already registered")
-        _ENTRIES[key] = Entry(kind, title, model, function, baseline)
+        enter(Entry(kind, title, model, function, baseline, method))
         return function
 
     return register
 
 
-def entries(kind: Kind | None = None) -> tuple[Entry, ...]:
-    """All participants, or those of one kind."""
-    return tuple(entry for entry in _ENTRIES.values() if kind in (None, entry.kind))
+def entries(kind: Kind | None = None, model: str | None = None) -> tuple[Entry, ...]:
+    """All participants, or those of one kind, or on one model."""
+    return tuple(e for e in _ENTRIES.values() if kind in (None, e.kind) and model in (None, e.model))
 
 
-@dataclass(frozen=True)
-class Score:
-    """One line of the report.
-
-    Attributes:
-        value: the score with its 95 % interval `low` to `high` over images.
-        chance: what is reached by chance, where that is known.
-        count: how many cases it rests on.
-    """
-
-    kind: Kind
-    method: str
-    model: str
-    score: str
-    value: float
-    low: float
-    high: float
-    chance: float
-    count: int
-    baseline: bool
+def score_of(
+    entry: Entry, name: str, value: float, ends: tuple[float, float], chance: float, count: int, *, against: str = ""
+) -> Score:
+    """One figure of a participant."""
+    numbers = (float(value), float(ends[0]), float(ends[1]), float(chance))
+    return Score(entry.kind, entry.method, entry.title, entry.model, name, *numbers, count, entry.baseline, against)
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:

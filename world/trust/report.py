@@ -4,63 +4,103 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.stats import rankdata
 
-from world.trust.registry import KINDS, Score
+from world.trust.findings import RULE, direction, groups, ordered, sentences
+from world.trust.registry import KINDS
+from world.trust.table import Score
 
 INTRODUCTION = """# The trust benchmark
 
 How far methods can be believed, measured in the small world where the truth is known: fresh unbiased scenes, models
 trained on biased ones. Intervals are 95 %, by bootstrap over images. Chance is what a method reaches that knows nothing;
-methods in italics are there to be beaten. What holds in the small world need not hold elsewhere; what fails here has no
-claim to be believed elsewhere.
+methods in italics are there to be beaten. The best stand first, by their mean place over the columns. What holds in the
+small world need not hold elsewhere; what fails here has no claim to be believed elsewhere.
 
-Made by `make {command}` ({images} images).
+Made by `make {command}`.
 """
 HEADINGS = {
     "map": (
         "Maps",
         "Pointing game: the hottest cell lies on the object. Energy: share of the map on the object. Deletion and "
         "insertion: the hottest cells give way to the empty background (or come back) first; the figure says by how much "
-        "the area under the model's confidence beats a random order on the same picture. Last line: AUROC of the "
-        "map's change, target removed against another object recoloured.",
+        "the area under the model's confidence beats random orders on the same picture. Changes: AUROC of the "
+        "map's change, target removed against another object recoloured. Moves: how often another object gets more of the "
+        "map when the map is asked for that object's class; a map that knows no class gets one half. bundled:vit-sinks has "
+        "a planted sink in its first patch; bundled:clip chooses among twelve captions.",
     ),
-    "importance": ("Importances of heads", "Rank correlation with the rise of the loss when each head is silenced."),
+    "importance": (
+        "Importances of heads",
+        "Each importance is held to what it claims to predict when heads are silenced one by one. Signed ones: the rise of "
+        "the loss, or the fall of the class's score. Ones without a sign: how far the answer moves at all (Jensen-Shannon "
+        "distance). Numbers that only describe attention claim nothing; they are held to the latter, because people read "
+        "them so. Late layers matter more here, so an importance has to beat that rule, or be right within layers. "
+        "Exact ablation on other images shows how far any importance can get.",
+    ),
+    "types": (
+        "Types of heads",
+        "Halves: the share of heads that get the same type from two halves of the images (20 random halvings; the interval "
+        "holds 95 % of them). Seeds: heads of models trained from two seeds have no identity, so types are counted layer by "
+        "layer, and heads are matched within layers by their position-aligned maps. Chance: types dealt at random, heads "
+        "paired at random.",
+    ),
     "signal": (
         "Signals of made-up words",
         "AUROC over first mentions of categories in captions. Later mentions are made up more often, so a signal that "
         "only knows the position looks good: within positions it does not.",
     ),
     "fix": ("Fixes", "What captions make up and find, mentions counted once each, and adversarial POPE."),
-    "pruner": ("Pruners", "Accuracy when only some patches go on."),
+    "pruner": (
+        "Token reduction",
+        "Accuracy when patches are really dropped or merged after the attention of layers 1, 3 and 4, by the number of "
+        "patches that are left of 144. ATS lets the picture decide how many stay, EViT adds a token in each step: the "
+        "second table says what was left.",
+    ),
 }
 
 
-def to_markdown(scores: Sequence[Score], command: str, images: int) -> str:
+def to_markdown(scores: Sequence[Score], command: str, said: Sequence[str] = ()) -> str:
     """The report as text."""
-    parts = [INTRODUCTION.format(command=command, images=images)]
+    parts = [INTRODUCTION.format(command=command), "## What holds here and what does not\n", RULE + "\n"]
+    parts += ["\n".join([*sentences(scores), *(f"- {sentence}" for sentence in said)]) + "\n"]
     for kind in KINDS:
         own = [score for score in scores if score.kind == kind]
         if own:
             title, words = HEADINGS[kind]
             parts.append(f"## {title}\n\n{words}\n")
-            parts += [_table(model, [s for s in own if s.model == model]) for model in dict.fromkeys(s.model for s in own)]
+            parts += [_table(group[1], group[2], found) for group, found in groups(own).items()]
     return "\n".join(parts)
 
 
-def _table(model: str, scores: Sequence[Score]) -> str:
+def best_first(scores: Sequence[Score]) -> list[str]:
+    """Titles by their mean place over the columns; those without an order stay as they came."""
+    titles = list(dict.fromkeys(score.title for score in scores))
+    places: dict[str, list[float]] = {title: [] for title in titles}
+    for name in dict.fromkeys(score.score for score in scores if ordered(score)):
+        column = [score for score in scores if score.score == name]
+        ranks = rankdata([-direction(score) * score.value for score in column]) / len(column)
+        for score, rank in zip(column, ranks, strict=True):
+            places[score.title].append(float(rank))
+    return sorted(titles, key=lambda title: np.mean(places[title]) if places[title] else 0.0)
+
+
+def _table(model: str, against: str, scores: Sequence[Score]) -> str:
     names = list(dict.fromkeys(score.score for score in scores))
-    by_method: dict[str, dict[str, Score]] = {}
-    for score in scores:
-        by_method.setdefault(score.method, {})[score.score] = score
-    lines = [f"| bundled:{model} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for method, cells in by_method.items():
-        shown = f"*{method}*" if next(iter(cells.values())).baseline else method
-        lines.append(f"| {shown} | " + " | ".join(_cell(cells.get(name)) for name in names) + " |")
-    chances = [next(s.chance for s in scores if s.score == name) for name in names]
+    cells = {(score.title, score.score): score for score in scores}
+    head = f"bundled:{model}" + (f", {against}" if against else "")
+    lines = [f"| {head} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for title in best_first(scores):
+        row = [cells.get((title, name)) for name in names]
+        shown = f"*{title}*" if next(cell for cell in row if cell).baseline else title
+        lines.append(f"| {shown} | " + " | ".join(map(_cell, row)) + " |")
+    columns = [[score for score in scores if score.score == name] for name in names]
+    chances = [column[0].chance for column in columns]
     if any(chance == chance for chance in chances):
         lines.append("| chance | " + " | ".join(f"{c:.2f}" if c == c else "" for c in chances) + " |")
+    lines.append("| images | " + " | ".join(map(_counts, columns)) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -68,9 +108,14 @@ def _cell(score: Score | None) -> str:
     return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})" if score else ""
 
 
-def write(scores: Sequence[Score], root: Path, command: str, images: int) -> None:
-    """Write `docs/trust.md` and `assets/trust.parquet` below `root`."""
-    (root / "docs").mkdir(exist_ok=True)
-    (root / "assets").mkdir(exist_ok=True)
-    (root / "docs" / "trust.md").write_text(to_markdown(scores, command, images))
-    pq.write_table(pa.Table.from_pylist([asdict(score) for score in scores]), root / "assets" / "trust.parquet")
+def _counts(column: Sequence[Score]) -> str:
+    counts = sorted({score.count for score in column})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+
+
+def write(scores: Sequence[Score], said: Sequence[str], root: Path, name: str) -> None:
+    """Write the report and the table, such as `docs/trust.md` and `assets/trust.parquet`, below `root`."""
+    for folder in ("docs", "assets"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "docs" / f"{name}.md").write_text(to_markdown(scores, name, said))
+    pq.write_table(pa.Table.from_pylist([asdict(score) for score in scores]), root / "assets" / f"{name}.parquet")

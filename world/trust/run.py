@@ -3,14 +3,23 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
 
 import model_adapters as ma
+import world.trust.entries  # noqa: F401  (importing registers the participants)
 from world.datasets import TRUST_SEED, SceneStream
 from world.scenes import UNBIASED, Scene
-from world.trust.head_scores import ablation_costs, cases_of, score_importance, score_pruner
+from world.trust.cases import case_of
+from world.trust.head_scores import score_importances
 from world.trust.map_scores import score_maps
 from world.trust.registry import KINDS, Kind, Score, entries
+from world.trust.token_scores import score_pruners
+from world.trust.type_scores import captured, score_halves, score_seeds, second_model
 from world.trust.word_scores import describe, judged_mentions, score_fix, score_signal
 
 log = logging.getLogger(__name__)
@@ -21,15 +30,37 @@ class Size:
     """On how many scenes each kind of method is tried."""
 
     maps: int
+    slow: int
+    """Maps that run the model many times."""
     faithful: int
     heads: int
+    types: int
+    pruned: int
     words: int
     fixes: int
-    pruned: int
 
 
-SHORT = Size(maps=100, faithful=25, heads=100, words=150, fixes=60, pruned=60)
-FULL = Size(maps=1000, faithful=300, heads=1000, words=1000, fixes=1000, pruned=500)
+SHORT = Size(maps=100, slow=12, faithful=25, heads=80, types=40, pruned=60, words=150, fixes=60)
+FULL = Size(maps=250, slow=30, faithful=60, heads=250, types=80, pruned=150, words=400, fixes=200)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One kind of methods on one model, in a process of its own."""
+
+    kind: Kind
+    model: str
+    size: Size
+    second: Path
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a job found, how long it took, and what else is to be said."""
+
+    scores: tuple[Score, ...]
+    seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def scenes(count: int) -> list[Scene]:
@@ -37,55 +68,72 @@ def scenes(count: int) -> list[Scene]:
     return SceneStream(TRUST_SEED + 200, UNBIASED).take(count)
 
 
-def _maps(model: ma.Model, name: str, size: Size) -> list[Score]:
-    return [
-        score
-        for entry in entries("map")
-        if entry.model == name
-        for score in score_maps(entry, model, scenes(size.maps), size.faithful)
-    ]
+def _maps(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    size, own = job.size, entries("map", job.model)
+    found, seconds = score_maps(own, model, scenes(size.maps), size.faithful, size.slow)
+    return found, [f"  {name}: {1000 * each:.0f} ms for one map" for name, each in seconds.items()]
 
 
-def _importances(model: ma.Model, name: str, size: Size) -> list[Score]:
-    cases = cases_of(model, scenes(size.heads))
-    costs = ablation_costs(model, cases)
-    own = [entry for entry in entries("importance") if entry.model == name]
-    return [score for entry in own for score in score_importance(entry, cases, costs)]
+def _importances(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    cases = (case_of(model, scene, number) for number, scene in enumerate(scenes(job.size.heads)))
+    return score_importances(entries("importance", job.model), cases), []
 
 
-def _signals(model: ma.Model, name: str, size: Size) -> list[Score]:
-    shown = scenes(size.words)
+def _types(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    cases = [case_of(model, scene, number) for number, scene in enumerate(scenes(job.size.types))]
+    captures, own = captured(model, cases), entries("types", job.model)
+    found = [score_halves(entry, captures) for entry in own]
+    other = second_model(job.second, job.model)
+    if other is not None:
+        others = captured(other, cases)
+        return found + [score for entry in own for score in score_seeds(entry, captures, others)], []
+    return found, [f"No second {job.model} lies in {job.second}, so types are not compared between seeds."]
+
+
+def _pruners(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    cases = (case_of(model, scene, number) for number, scene in enumerate(scenes(job.size.pruned)))
+    return score_pruners(entries("pruner", job.model), cases), []
+
+
+def _signals(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    shown = scenes(job.size.words)
     said = [describe(model, scene, number, {}, ma.Keep()) for number, scene in enumerate(shown)]
     judged = judged_mentions(shown, said)
-    own = [entry for entry in entries("signal") if entry.model == name]
-    return [score for entry in own for score in score_signal(entry, judged, len(shown))]
+    return [s for entry in entries("signal", job.model) for s in score_signal(entry, judged, len(shown))], []
 
 
-def _fixes(model: ma.Model, name: str, size: Size) -> list[Score]:
-    own = [entry for entry in entries("fix") if entry.model == name]
-    return [score for entry in own for score in score_fix(entry, model, scenes(size.fixes))]
+def _fixes(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    return [s for entry in entries("fix", job.model) for s in score_fix(entry, model, scenes(job.size.fixes))], []
 
 
-def _pruners(model: ma.Model, name: str, size: Size) -> list[Score]:
-    cases = cases_of(model, scenes(size.pruned))
-    own = [entry for entry in entries("pruner") if entry.model == name]
-    return [score for entry in own for score in score_pruner(entry, cases)]
-
-
-SCORING: dict[Kind, Callable[[ma.Model, str, Size], list[Score]]] = {
-    "map": _maps, "importance": _importances, "signal": _signals, "fix": _fixes, "pruner": _pruners,
+SCORING: dict[Kind, Callable[[ma.Model, Job], tuple[list[Score], list[str]]]] = {
+    "map": _maps, "importance": _importances, "types": _types, "pruner": _pruners, "signal": _signals, "fix": _fixes,
 }  # fmt: skip
 
 
-def run(size: Size, kinds: Sequence[Kind] = KINDS) -> list[Score]:
-    """Every score of every participant."""
-    models: dict[str, ma.Model] = {}
+def do(job: Job) -> Done:
+    """One job, on one thread."""
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    found, notes = SCORING[job.kind](ma.load(f"bundled:{job.model}"), job)
+    return Done(tuple(found), time.monotonic() - started, tuple(notes))
+
+
+def jobs(size: Size, kinds: Sequence[Kind], second: Path) -> list[Job]:
+    """What there is to do, in the order of the report."""
+    return [Job(kind, name, size, second) for kind in kinds for name in dict.fromkeys(e.model for e in entries(kind))]
+
+
+def run(size: Size, kinds: Sequence[Kind] = KINDS, *, second: Path, workers: int = 2) -> tuple[list[Score], list[str]]:
+    """Every score of every participant, and sentences on what was left out."""
+    todo = jobs(size, kinds, second)
     scores: list[Score] = []
-    for kind in kinds:
-        for name in dict.fromkeys(entry.model for entry in entries(kind)):
-            started = time.monotonic()
-            model = models.setdefault(name, None) or ma.load(f"bundled:{name}")
-            models[name] = model
-            scores += SCORING[kind](model, name, size)
-            log.info("%s on %s: %.0f s", kind, name, time.monotonic() - started)
-    return scores
+    said: list[str] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for job, done in zip(todo, pool.map(do, todo), strict=True):
+            log.info("%s on %s: %.0f s", job.kind, job.model, done.seconds)
+            for note in done.notes:
+                log.info("%s", note)
+            said += [note for note in done.notes if not note.startswith(" ")]
+            scores += done.scores
+    return scores, said

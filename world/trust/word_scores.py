@@ -10,8 +10,8 @@ from world.evaluation.figures import Figure, ratio, resamples
 from world.evaluation.speaking import chair_figures
 from world.hallucination import mentioned, parse_official, pope_questions
 from world.scenes import Scene
-from world.trust.map_scores import make_case
-from world.trust.registry import Entry, Mention, Score, interval
+from world.trust.cases import make_case
+from world.trust.registry import Entry, Mention, Score, interval, score_of
 from world.trust.statistics import auroc, stratified_auroc
 
 PROMPT = "describe the picture."
@@ -58,8 +58,7 @@ def score_signal(entry: Entry, judged: list[Judged], images: int) -> list[Score]
     for name, statistic in (("AUROC, raw", None), ("AUROC within positions", position)):
         whole = _auroc(truth, value, statistic)
         rounds = [_auroc(truth[i], value[i], None if statistic is None else statistic[i]) for i in repeats]
-        low, high = interval(np.array(rounds))
-        scores.append(Score("signal", entry.title, entry.model, name, whole, low, high, 0.5, len(judged), entry.baseline))
+        scores.append(score_of(entry, name, whole, interval(np.array(rounds)), 0.5, len(judged)))
     return scores
 
 
@@ -100,7 +99,4 @@ def score_fix(entry: Entry, model: ma.Model, scenes: Sequence[Scene]) -> list[Sc
     said = [describe(model, scene, n, options, ma.Keep(sites="none")).text for n, scene in enumerate(scenes)]
     figures = chair_figures(said, list(scenes))
     found = {title: figures[name] for name, title in NAMES.items()} | _pope(model, scenes, options)
-    return [
-        Score("fix", entry.title, entry.model, name, f.value, f.low, f.high, float("nan"), f.images, entry.baseline)
-        for name, f in found.items()
-    ]
+    return [score_of(entry, name, f.value, (f.low, f.high), float("nan"), f.images) for name, f in found.items()]
