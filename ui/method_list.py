@@ -19,7 +19,7 @@ KINDS = {
     "rows": "What one head does for each patch", "token": "Tokens and sinks", "tokens": "Fewer tokens", "embedding": "Embeddings",
     "colours": "Features as colours", "attribution": "Parts of a score", "curve": "Curves over layers and heads",
     "partial": "Parts of a head", "whatif": "What if", "pruning": "Pruning", "word map": "Maps of a word",
-    "word share": "Where words come from", "word confidence": "How sure a word was", "comparison": "Comparisons",
+    "word share": "Where words come from", "word confidence": "How sure a word was", "word head": "Heads at a word", "signal": "Signs of made-up words", "comparison": "Comparisons",
     "agreement": "Agreement", "faithfulness": "Faithfulness", "localisation": "Localisation", "sanity": "Sanity checks",
     "trust": "Cheap against exact", "baseline": "To be beaten",
 }  # fmt: skip

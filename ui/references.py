@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,7 +35,7 @@ class Reference:
     def markdown(self) -> str:
         """The whole entry as one line, with its link."""
         title = f"[{self.title}]({self.link})" if self.link else self.title
-        return f"{self.short}, {title}" + (f", {self.venue}." if self.venue else ".")
+        return f"{self.short}, {title}" + (f", {self.venue.rstrip('.')}." if self.venue else ".")
 
 
 @lru_cache(maxsize=1)
@@ -91,4 +92,5 @@ def _family(name: str) -> str:
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"\$\\(\w+)\$", lambda name: unicodedata.lookup(f"GREEK SMALL LETTER {name[1].upper()}"), text)
     return " ".join(text.replace("{", "").replace("}", "").replace("--", "–").split())

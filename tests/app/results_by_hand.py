@@ -19,10 +19,14 @@ from analysis.position_artefact import PositionArtefact
 from analysis.projections import JointEmbedding, Neighbours, PatchColours
 from analysis.pruning import PruningCurve, PruningPoint, Unit
 from analysis.results import Agreement, Curve, Embedding, HeadMatrix, Parts, Profile, TokenMap
+from analysis.signals.combined import CombinedScore
 from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.thresholds import Threshold
 from analysis.token_plan import Step, TokenPlan
+from analysis.words.exit_curve import ExitCurve
+from analysis.words.group_flow import GroupFlow
+from analysis.words.logit_lens import LensReading, PatchWords
 from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
@@ -125,6 +129,18 @@ def word_results() -> dict[str, object]:
     return {
         "word confidence": WordConfidence("boats", 0.5, -0.69, np.array([0.6, 0.83]), 1.1, 0.3, told, (7, 9, 3)),
         "word shares": WordShares(of_word, np.array([5, 144, 9, 2]), SITES, "boats", groups),
+        "exit": ExitCurve(np.arange(4), RNG.random((4, 3)), -RNG.random((4, 3)), RNG.random((4, 3)) > 0.5),
+        "flow": GroupFlow(RNG.dirichlet(np.ones(4), (LAYERS, 4)), np.array([5, 144, 9, 2]), (0, 1, 2), groups),
+        "lens": LensReading(
+            (0, 1, 2),
+            -RNG.random((3, 2)),
+            RNG.integers(0, 9, (3, 2)),
+            RNG.random((3, 2)),
+            RNG.integers(0, 99, (3, 2, 2)),
+            ((("a", "b"), ("c", "d")),) * 3,
+        ),
+        "patch words": PatchWords(token_map(), RNG.integers(0, 99, (13, 2)), (("sky", "sea"),) * 13, RNG.random((13, 2))),
+        "combined": CombinedScore(("low", "odd"), (0.1, 0.2), (1.0, 2.0), (0.5, -0.2), 0.1, 0.7, 5, 200, 40, "lvlm"),
         "answer shares": AnswerShares(of_answer, RNG.integers(1, 99, (5, 4)), SITES, groups),
     }
 

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from analysis.clusters import Clusters
 from analysis.localisation import Rated
 from analysis.results import Parts
+from analysis.signals.combined import CombinedScore
 from analysis.sink_whatifs import SinkWhatIf
 from ui import colours
 from ui.figures.frame import framed, humane, level, limits, named, whiskers
@@ -65,6 +66,14 @@ def _(result: Parts, look: Look) -> go.Figure:
     figure.update_traces(text=[humane(v) for v in values], textposition="none", hovertemplate="%{y}: %{text}<extra></extra>")
     figure.update_yaxes(autorange="reversed", type="category")
     return framed(figure, x=f"{named(result.label)}, {humane(result.total)} together".lstrip(", "), height=90 + _ROW * len(names))
+
+
+@rule.register
+def _(result: CombinedScore, look: Look) -> go.Figure:
+    """What each signal weighs, per standard deviation."""
+    told = f"Weight per standard deviation; AUROC {humane(result.auroc)} on {result.words} words left out of the fit"
+    weights = Parts(result.names, np.array(result.weights, float), 0.0, told)
+    return rule(weights, look).update_xaxes(title={"text": told})
 
 
 @rule.register

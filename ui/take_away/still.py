@@ -61,8 +61,9 @@ def still(figure: Any, form: Format, title: str = "") -> bytes:
             _panel(axes, [t for t in data if (t.get("xaxis") or "x", t.get("yaxis") or "y") == pair], layout, pair)
         if title:
             drawn.suptitle(title, fontsize=10)
-        about = {"Title": title or None} | ({"Date": None} if form == "svg" else {"CreationDate": None} if form == "pdf" else {})
-        drawn.savefig(stream, format=form, dpi=DOTS, metadata={k: v for k, v in about.items() if v is not None or form != "png"})
+        about: dict[str, Any] = {"Title": title} if title else {}
+        undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[form]
+        drawn.savefig(stream, format=form, dpi=DOTS, metadata=about | undated)
     return stream.getvalue()
 
 

@@ -25,9 +25,13 @@ from analysis.position_artefact import PositionArtefact
 from analysis.projections import JointEmbedding, Neighbours, PatchColours
 from analysis.pruning import PruningCurve
 from analysis.results import Agreement, Curve, Embedding, HeadMatrix, Parts, Profile, TokenMap
+from analysis.signals.combined import CombinedScore
 from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
+from analysis.words.exit_curve import ExitCurve
+from analysis.words.group_flow import GroupFlow
+from analysis.words.logit_lens import LensReading, PatchWords
 from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
@@ -348,3 +352,35 @@ def _(result: AnswerShares) -> Table:
     answer, layers, _ = result.values.shape
     flat = melted({"share": result.values}, token=range(answer), row=range(layers), to=result.groups)
     return flat | {"tokens of the group": np.repeat(result.counts, layers, axis=0).ravel()}
+
+
+@table.register
+def _(result: ExitCurve) -> Table:
+    numbers = {"KL [nats]": result.divergence, "log-probability": result.log_probabilities, "stays": result.same}
+    return melted(numbers, hidden_from_layer=result.layers, token=range(result.divergence.shape[1]))
+
+
+@table.register
+def _(result: GroupFlow) -> Table:
+    return melted({"share": result.values}, layer=result.layers, reader=result.groups, read=result.groups)
+
+
+@table.register
+def _(result: LensReading) -> Table:
+    first = np.array([[told[0] if told else "" for told in layer] for layer in result.best_texts], str)
+    numbers = {
+        "log-probability": result.log_probabilities, "rank": result.ranks, "entropy [nats]": result.entropies, "would say": first,
+    }  # fmt: skip
+    return melted(numbers, layer=result.layers, token=range(result.ranks.shape[1]))
+
+
+@table.register
+def _(result: PatchWords) -> Table:
+    first = np.array([texts[0] if texts else "" for texts in result.texts], str)
+    return table(result.map) | {"word": first, "probability of the word": result.probabilities[:, 0]}
+
+
+@table.register
+def _(result: CombinedScore) -> Table:
+    numbers = {"mean": result.mean, "scale": result.scale, "weight": result.weights}
+    return {"signal": np.array(result.names, str)} | {name: np.array(values, float) for name, values in numbers.items()}
