@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from analysis.registry import Option
 
 T = TypeVar("T")
-_FEW = 4
+_FEW = 5
 """Up to so many choices stand side by side."""
 
 

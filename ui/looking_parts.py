@@ -125,7 +125,7 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     page.take_away(shown, draw(shown), key=f"map-{method}", title=chosen.title, method=method, options=given)
 
     def judge(progress: Progress) -> looking.Verdict:
-        return looking.verdict(subject, shown, target, _mask(subject, picture, target), progress)
+        return looking.verdict(subject, shown, target, looking.mask_of(subject, picture, target), progress)
 
     found = session.part(("verdict", *what), judge, label="How faithful is it?", estimate=_estimate(subject))
     if found is not None:
@@ -140,11 +140,6 @@ def _estimate(subject: Any) -> str:
     from ui.results import looking
 
     return f"{looking.verdict_passes()} passes of the model"
-
-
-def _mask(subject: Any, picture: Picture, target: int) -> Any | None:
-    names = pickers.labels(subject.model)
-    return picture.mask(names[target].removeprefix("a picture of a ")) if target < len(names) else None
 
 
 def _show_verdict(found: Any) -> None:

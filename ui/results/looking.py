@@ -101,7 +101,7 @@ def verdict(subject: Subject, shown: TokenMap, target: int | None, mask: np.ndar
     import analysis
 
     progress.step(0.05, "taking patches away")
-    options: dict[str, Any] = {"fills": (FILL,), "steps": STEPS, "orders": ORDERS, "samples": 0, "grid": _cells(shown)}
+    options: dict[str, Any] = {"fills": (FILL,), "steps": STEPS, "orders": ORDERS, "samples": 0, "grid": cells(shown)}
     found = analysis.faithful(subject, shown, target=target, mask=mask, **options)
     deletion, insertion = found.deletion[FILL], found.insertion[FILL]
     energy = found.energy
@@ -117,11 +117,19 @@ def verdict(subject: Subject, shown: TokenMap, target: int | None, mask: np.ndar
     )
 
 
-def _cells(shown: TokenMap) -> int:
+def cells(shown: TokenMap) -> int:
     """Cells along a side, so that one is about one token."""
     placed = shown.rows.boxes[shown.rows.placed]
     sides = np.median(placed[:, 2] - placed[:, 0]), np.median(placed[:, 3] - placed[:, 1])
     return int(np.clip(round(max(shown.size) / max(min(sides), 1)), 4, 32))
+
+
+def mask_of(subject: Any, picture: Picture, target: int) -> np.ndarray | None:
+    """Where the explained class can be seen, where the picture's truth is known; captions are searched for a category."""
+    names = subject.text if isinstance(subject.text, (list, tuple)) else subject.model.labels or ()
+    words = names[target].split() if target < len(names) else []
+    found = [mask for mask in map(picture.mask, words) if mask is not None]
+    return found[0] if found else None
 
 
 def verdict_passes() -> int:
