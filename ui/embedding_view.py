@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, sentences, session, state
+from ui import controls, page, sentences, session, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.results import embedding
@@ -26,6 +26,7 @@ _BY = {"pca": "PCA", "umap": "UMAP", "t-sne": "t-SNE"}
 _SECONDS = {"umap": (15, 1.1e-3), "t-sne": (1, 1.5e-2)}
 """Seconds to begin with, and per point."""
 _EVERY = "any"
+_WITH_MENU = [9, 1]
 MODES = {"heads": "queries and keys", "states": "hidden states", "colours": "patch colours"}
 
 
@@ -44,11 +45,11 @@ def wish() -> Wish:
     from ui.results.embedding_maps import COLOURINGS
 
     mode = controls.pick("show", "Show", tuple(MODES), format=lambda each: MODES[each])
-    count = controls.pick("pictures", "Pictures", (1, 4, 8, 32), default=4, help="The chosen one and drawn scenes beside it.")
+    count = controls.pick("beside", "Pictures", (1, 4, 8, 32), default=4, help="The chosen one and drawn scenes beside it.")
     if mode == "colours":
         return Wish(mode, count, "pca", "kind")
-    by = controls.pick("by", "Places by", tuple(_BY), format=lambda each: _BY[each])
-    colouring = controls.pick("colour", "Colours tell", COLOURINGS)
+    by = controls.pick("points-by", "Places by", tuple(_BY), format=lambda each: _BY[each])
+    colouring = controls.pick("points-colour", "Colours tell", COLOURINGS)
     return Wish(mode, count, by, colouring)
 
 
@@ -75,16 +76,9 @@ def look(model: Model, name: str, weights: str, tower: str, text: Text, picture:
 def refuse(model: Model, reason: str) -> None:
     """Why queries and keys cannot be shown, and what can."""
     st.info(
-        f"{reason}, and {model.name} does not give them. Its hidden states and patch colours can be shown: choose them above.",
+        f"{reason.rstrip('.')}, and {model.name} does not give them. Its hidden states and patch colours can be shown: choose them above.",
         icon=":material/info:",
     )
-
-
-def chosen_head(seen: embedding.Seen) -> tuple[Site, int]:
-    """The chosen head, or the nearest that exists."""
-    now, sites = state.chosen(), seen.sites
-    site = sites[now.layer] if -len(sites) <= now.layer < len(sites) else sites[-1]
-    return site, min(max(now.head, 0), site.heads - 1)
 
 
 def placed(asked: Asked, kind: tuple, by: str, make: Any) -> Any:
@@ -126,22 +120,49 @@ def search(tokens: Tokens, seen: embedding.Seen) -> np.ndarray | None:
     return found
 
 
-def draw_head(found: embedding.HeadPoints, asked: Asked, colouring: Any, marked: np.ndarray | None) -> tuple[int, list[int]]:
+def draw_head(
+    found: embedding.HeadPoints, asked: Asked, head: tuple[Site, int], colouring: Any, marked: np.ndarray | None
+) -> tuple[int, list[int]]:
     """Queries and keys of one head, and how far the picture can be believed."""
     from ui.results.embedding_maps import head_map
 
+    site, number = head
     told = draw(head_map(found, asked.seen, colouring), asked, "query-key-map", marked)
-    about_head(found)
+    text, menu = st.columns(_WITH_MENU)
+    with text:
+        about_head(found)
+    with menu:
+        line = f"analysis.projections.query_key_embedding(captures, site, {number})"
+        site_line = f"site = [s for s in captures[0].sites if s.tower == {asked.seen.tower!r}][{asked.seen.sites.index(site)}]"
+        _take_away(asked, found.joint, [site_line, f"shown = {line}"], ["queries"], f"Layer {site.layer}, head {number}")
     return told
 
 
-def draw_states(found: embedding.StatePoints, asked: Asked, colouring: Any, marked: np.ndarray | None) -> tuple[int, list[int]]:
+def draw_states(
+    found: embedding.StatePoints, asked: Asked, layer: int, colouring: Any, marked: np.ndarray | None
+) -> tuple[int, list[int]]:
     """Hidden states of one layer, and how far the picture can be believed."""
     from ui.results.embedding_maps import state_map
 
     told = draw(state_map(found, asked.seen, colouring), asked, "state-map", marked)
-    about_states(found)
+    text, menu = st.columns(_WITH_MENU)
+    with text:
+        about_states(found)
+    with menu:
+        line = f"shown = analysis.projections.hidden_embedding(captures, tower={asked.seen.tower!r}, layer={layer})"
+        _take_away(asked, found.embedding, [line], ["hidden"], f"Hidden states of layer {layer}")
     return told
+
+
+def _take_away(asked: Asked, result: Any, lines: list[str], want: list[str], title: str) -> None:
+    from ui.figures import draw as figure_of
+    from ui.results.set_snippet import set_snippet
+
+    name, weights, _, text = asked.key[:4]
+    ids = [picture.id for picture in asked.seen.pictures]
+    page.take_away(
+        result, figure_of(result), key="embedding", title=title, snippet=set_snippet(name, weights, text, ids, lines, want)
+    )
 
 
 def draw(shown: PointMap, asked: Asked, key: str, marked: np.ndarray | None) -> tuple[int, list[int]]:

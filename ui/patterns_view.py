@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import colours, controls, sentences, session, state
+from ui import colours, controls, head_choice, link, page, sentences, session, state
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.point_map.points import trimmed
@@ -67,17 +67,17 @@ def wish() -> Wish:
     """The row of controls."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         count = controls.pick(
-            "scenes", "Scenes", (8, 16, 32, 64), default=16, help="Patterns are means over so many drawn scenes."
+            "pattern-scenes", "Scenes", (8, 16, 32, 64), default=16, help="Patterns are means over so many drawn scenes."
         )
         by = controls.pick(
-            "by", "Places by", tuple(_BY), format=lambda each: _BY[each], help="Heads with like patterns lie together."
+            "pattern-by", "Places by", tuple(_BY), format=lambda each: _BY[each], help="Heads with like patterns lie together."
         )
-        colouring = controls.pick("colour", "Frames tell", ("type", "group", "layer"))
+        colouring = controls.pick("frames", "Frames tell", ("type", "group", "layer"))
         with st.popover("Summary", icon=":material/compress:", help="What a pattern is, and how it becomes a few numbers."):
-            value = controls.pick("value", "Patterns show", tuple(_VALUES), format=lambda each: _VALUES[each])
+            value = controls.pick("pattern", "Patterns show", tuple(_VALUES), format=lambda each: _VALUES[each])
             st.caption("Far offsets have few pairs, so shares fade with distance even where a head looks everywhere alike.")
             how = controls.pick("summary", "By", ("pca", "autoencoder"), format=lambda each: "PCA" if each == "pca" else each)
-            size = controls.slide("numbers", "Numbers per head", 2, 32, 8, step=1)
+            size = controls.slide("summary-numbers", "Numbers per head", 2, 32, 8, step=1)
     return Wish(scene_ids(count), by, colouring, value, how, size)
 
 
@@ -193,9 +193,8 @@ def show_map(
 
 def own_place(asked: Asked) -> patterns.Place:
     """The chosen head, or the nearest that exists."""
-    now, sites = state.chosen(), asked.sites
-    row = now.layer % len(sites) if -len(sites) <= now.layer < len(sites) else len(sites) - 1
-    return patterns.Place(row, min(max(now.head, 0), sites[row].heads - 1))
+    site, head = head_choice.chosen_head(asked.model, asked.tower)
+    return patterns.Place(row_of(asked.sites, site) or 0, head)
 
 
 def send(heads: list[patterns.Place], key: str, note: str) -> None:
@@ -226,9 +225,7 @@ def inspect(asked: Asked, maps: AlignedMaps, types: HeadTypes, codes: PatternSum
     left.image(pattern_image(maps.values[number]), width="stretch")
     right.caption(f"{_strongest(maps.values[number])} {_left_out(codes, number)}")
     st.html(bars_against(types, row, place.head))
-    passport = _PAGES / "heads" / "passport.py"
-    if passport.is_file():
-        st.page_link(passport, label="Its passport", icon=":material/badge:")
+    head_choice.link("heads/passport", "Its passport", "badge")
 
 
 def _left_out(codes: PatternSummary, number: int) -> str:
@@ -299,10 +296,12 @@ def query(table: HeadTable) -> tuple[FoundHead, ...]:
     """The line of conditions, and the heads that meet them all."""
     offered = patterns_query.suggestions(table.names)
     first = "on object: top 10 %" if "on object: top 10 %" in offered else "distance: bottom 10 %"
+    link.begin("find", [first], lambda text: [part for part in text.split(",") if part])
     texts = st.multiselect(
-        "Conditions", offered, [first], key="find", bind="query-params", accept_new_options=True, label_visibility="collapsed",
-        placeholder="local, importance: top 10 %, on object > 1.5 …",
+        "Conditions", list(dict.fromkeys([*offered, *st.session_state["find"]])), key="find", accept_new_options=True,
+        label_visibility="collapsed", placeholder="local, importance: top 10 %, on object > 1.5 …", persist_state="session",
     )  # fmt: skip
+    link.keep("find", texts, [first])
     st.caption(f"All of them must be met. Write your own: a type, a bound, a share. Numbers: {', '.join(table.names)}.")
     try:
         return patterns_query.found(table, texts) if texts else ()
@@ -335,14 +334,35 @@ def _card(place: patterns.Place, head: FoundHead, pattern: np.ndarray | None) ->
     )  # fmt: skip
 
 
-def under_map(maps: AlignedMaps, codes: PatternSummary, at: Embedding, picked: list[patterns.Place]) -> None:
+def under_map(
+    asked: Asked, maps: AlignedMaps, codes: PatternSummary, at: Embedding, wanted: Wish, picked: list[patterns.Place]
+) -> None:
     """What the map leaves out, and what was gathered on it."""
+    from ui.figures import draw
+
     if picked:
         names = "; ".join(str(place) for place in picked[:4]) + (" …" if len(picked) > 4 else "")
         send(picked, "send-picked", f"{len(picked)} heads in the loop: {names}")
         return
     plane = "" if at.explained is None else f" The plane keeps {sentences.share(at.explained)} of what differs;"
-    st.caption(
-        f"Each tile is a head: its mean attention around the query over {maps.images} scenes.{plane} {codes.codes.shape[1]} "
-        f"numbers per head leave out {sentences.share(codes.total_error)}. Draw a loop to gather heads; ctrl and wheel to zoom."
+    text, menu = st.columns([9, 1])
+    text.caption(
+        f"A tile is a head: its mean attention around the query over {maps.images} scenes.{plane} {codes.codes.shape[1]} numbers "
+        f"per head leave out {sentences.share(codes.total_error)}. Draw a loop to gather heads; ctrl and wheel to zoom."
     )
+    with menu:
+        page.take_away(codes, draw(codes), key="patterns", title="Patterns of heads", snippet=_snippet(asked, wanted))
+
+
+def _snippet(asked: Asked, wanted: Wish) -> str:
+    from ui.results.set_snippet import set_snippet
+
+    name, weights = asked.key[:2]
+    summary = f"pattern_pca.function(maps, components={wanted.size})"
+    if wanted.how == "autoencoder":
+        summary = f"pattern_autoencoder.function(maps, latent={wanted.size}).summary"
+    lines = [
+        f"maps = analysis.patterns.aligned_maps(captures, tower={asked.tower!r}, value={wanted.value!r})",
+        f"shown = analysis.METHODS[{summary.partition('.')[0]!r}].{summary.partition('.')[2]}",
+    ]
+    return set_snippet(name, weights, asked.text, asked.ids, lines)

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from ui import controls, page, patterns_view, pickers, session
+from ui import controls, notes, page, patterns_view, pickers, session
 from ui.results import patterns
 
 page.header("Patterns", "What kinds of heads are there?", about=("model", "head"))
@@ -40,4 +40,5 @@ with left:
     marked = np.isin([str(place) for place in on_map], [str(place) for place in places]) if lit else None
     at = patterns_view.embedding(asked, maps, codes, wanted)
     picked = patterns_view.show_map(asked, maps, at, types, clusters, wanted, marked)
-    patterns_view.under_map(maps, codes, at, picked)
+    patterns_view.under_map(asked, maps, codes, at, wanted, picked)
+notes.how_to_read("aligned_maps", "pattern_pca", "head_types", "k_means")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import controls, embedding_view, page, pickers, session
+from ui import controls, embedding_view, head_choice, notes, page, pickers, session
 from ui.results import embedding
 
 page.header("Embedding", "Which queries meet which keys?", about=("model", "picture", "head"))
@@ -19,7 +19,7 @@ if wanted.mode == "heads":
     if reason := embedding.why_no_queries(seen):
         embedding_view.refuse(model, reason)
         st.stop()
-    site, head = embedding_view.chosen_head(seen)
+    site, head = embedding.same_head(seen, *head_choice.chosen_head(model, tower))
     found = embedding_view.placed(asked, (site, head), wanted.by, lambda by: embedding.head_points(seen, site, head, by))
     left, right = st.columns([5, 2], gap="medium")
     with row:
@@ -28,7 +28,7 @@ if wanted.mode == "heads":
         st.markdown(f"**Layer {seen.sites.index(site)}, head {head}** among all heads")
         embedding_view.overview(asked)
     with left:
-        chosen, items = embedding_view.draw_head(found, asked, wanted.colouring, marked)
+        chosen, items = embedding_view.draw_head(found, asked, (site, head), wanted.colouring, marked)
     vectors, joint = found.joint.vectors, True
 else:
     layers = embedding.layers(seen)
@@ -36,11 +36,12 @@ else:
         layer = controls.slide("states-of", "Input of layer (the last: output)", layers[0], layers[-1], layers[-1], step=1)
     if wanted.mode == "colours":
         embedding_view.colours(asked, layer)
+        notes.how_to_read("patch_colours", "position_artefact")
         st.stop()
     found = embedding_view.placed(asked, ("states", layer), wanted.by, lambda by: embedding.state_points(seen, layer, by))
     with row:
         marked = embedding_view.search(found.tokens, seen)
-    chosen, items = embedding_view.draw_states(found, asked, wanted.colouring, marked)
+    chosen, items = embedding_view.draw_states(found, asked, layer, wanted.colouring, marked)
     vectors, joint = found.vectors, False
 
 left, right = st.columns(2, gap="medium")
@@ -48,3 +49,4 @@ with left, st.container(border=True):
     embedding_view.neighbours(asked, vectors, found.tokens, chosen, joint=joint)
 with right, st.container(border=True):
     embedding_view.gathered(asked, found.tokens, items)
+notes.how_to_read("query_key_embedding" if joint else "hidden_embedding", "nearest")

@@ -47,6 +47,5 @@ answer = point_map(
     shown, key="map", chosen=st.session_state.get("chosen", -1), height=420,
     on_choose=lambda item: st.session_state.update(chosen=item),
 )  # fmt: skip
-st.text(
-    f"runs {st.session_state.runs}; chosen {st.session_state.get('chosen', -1)}; picked {len(answer.picked)}; sum {sum(answer.picked)}"
-)
+told = {"runs": st.session_state.runs, "chosen": st.session_state.get("chosen", -1), "picked": len(answer.picked)}
+st.text("; ".join(f"{name} {number}" for name, number in {**told, "sum": sum(answer.picked)}.items()))

@@ -12,7 +12,7 @@ from ui import pictures
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.point_map.points import Gallery, Tokens
-from ui.results.heads import Text, affordable, sites_of, subject_for
+from ui.results.heads import Text, affordable, row_of, sites_of, subject_for
 
 if TYPE_CHECKING:
     from analysis.projections import JointEmbedding, PatchColours
@@ -86,6 +86,14 @@ def why_no_queries(seen: Seen) -> str | None:
     import analysis
 
     return analysis.find("query_key_embedding").why_not(seen.offered)
+
+
+def same_head(seen: Seen, site: Site, head: int) -> tuple[Site, int]:
+    """A head of the model, as the captures know its site."""
+    row = row_of(seen.sites, site)
+    if row is None:
+        raise ValueError(f"{site.name} was not met on these pictures. The tower's sites are {[s.name for s in seen.sites]}.")
+    return seen.sites[row], head
 
 
 @dataclass(frozen=True, eq=False)
