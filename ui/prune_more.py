@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import streamlit as st
 
-from ui import controls, prune_state, prune_view, session
+from ui import controls, prune_state, prune_view, session, take_away
 from ui.prune_view import Bench
 from ui.results import prune_rank
 from ui.results.prune import Parts, cut_for
@@ -50,6 +50,7 @@ def show_curves(bench: Bench) -> None:
     figure = draw(joint(found, heads)).update_layout(height=320)
     figure.update_yaxes(title=bench.measure, tickformat=".0%")
     st.plotly_chart(figure, key="curves", width="stretch", config={"displayModeBar": False})
+    take_away.menu(joint(found, heads), figure, key="curves-away", title="Pruning by importance")
     st.caption(
         f"{bench.measure} on {found.count} pictures as heads go, least important first; the band is {len(found.random)} random "
         "orders. Nothing is trained afterwards: a model that is trained on after pruning loses less."
@@ -113,6 +114,7 @@ def show_search(bench: Bench, refused: str) -> None:
     )
     figure = draw(found.curve).update_layout(height=240)
     st.plotly_chart(figure, key="search-curve", width="stretch", config={"displayModeBar": False})
+    take_away.menu(found.curve, figure, key="search-away", title="Greedy search")
     st.button("Take this setting", icon=":material/check:", on_click=prune_state.set_parts, args=(found.parts[-1],), key="take")
     st.caption("Each step was the best for these scenes. Take it, then choose other scenes in the set to confirm it.")
 
@@ -120,18 +122,19 @@ def show_search(bench: Bench, refused: str) -> None:
 def show_save(bench: Bench, now: Parts, current: Tried | None) -> None:
     """The smaller model as a folder, once its answers were compared."""
     st.subheader("Save the smaller model", anchor=False)
+    small = None if current is None or current.costs is None else current.costs.small
     if current is None or current.costs is None:
         st.caption("Being made and compared with the gated model …")
         return
-    if current.costs.refused:
+    if current.costs.refused or small is None:
         st.info(f"Sliced weights cannot be had of this model. {current.costs.refused}", icon=":material/info:")
         return
     if not now.any:
         st.caption("Nothing is off. Switch something off, and the smaller model can be taken along.")
         return
     st.markdown(
-        f"{now.words[:1].upper()}{now.words[1:]}: {current.costs.small.parameters:,} of {current.costs.whole.parameters:,} parameters. "  # type: ignore[union-attr]
-        f"The logits of the sliced model and of the gated one {prune_view.agreement(current.costs)}."
+        f"{now.words[:1].upper()}{now.words[1:]}: {small.parameters:,} of {current.costs.whole.parameters:,} "
+        f"parameters. The logits of the sliced model and of the gated one {prune_view.agreement(current.costs)}."
     )
     st.download_button(
         "Save the smaller model", lambda: zipped(bench, now), file_name=f"{_FOLDER}.zip", mime="application/zip",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, prune_state, prune_view, session
+from ui import controls, notes, prune_state, prune_view, session
 from ui.pictures import Picture
 from ui.prune_view import Bench
 from ui.results import tokens
@@ -14,8 +14,11 @@ from ui.results.prune import Parts
 from ui.results.tokens import Fewer
 
 if TYPE_CHECKING:
+    from analysis.token_plan import TokenPlan
     from model_adapters import Subject
 
+_ROOM, _NARROW = 660, 104
+"""Pixels of the strip, and of a picture in it at least."""
 TITLES = {
     "evit": "EViT: keep by class attention, fuse the rest", "class_top": "Keep by class attention",
     "tome": "ToMe: merge the likest", "ats": "ATS: sample by class attention",
@@ -40,12 +43,10 @@ def show(bench: Bench, subject: Subject, picture: Picture) -> None:
         label="Choosing tokens",
     )
     strip = st.container()
-    pictures = tokens.strip(picture.image, plan)
-    st.image([image for image, _ in pictures], caption=[said for _, said in pictures], width=tokens.SIDE)
-    st.caption(
-        "After each step on this picture: faded patches are gone, patches in one colour have become one token. " + plan.left_out
-    )
-    _refused(able)
+    left, right = st.columns([2, 1], gap="medium")
+    with left:
+        _show_strip(picture, plan)
+        _refused(able)
     judgement = session.part(
         ("tokens-judged", *bench.key, fewer),
         lambda progress: tokens.judge_tokens(bench.model, bench.ids, bench.text, fewer, tower, progress),
@@ -56,14 +57,26 @@ def show(bench: Bench, subject: Subject, picture: Picture) -> None:
         ("tokens-costs", *bench.key, picture.key, fewer), lambda progress: tokens.cost_tokens(subject, fewer, tower),
         label="Measuring on this picture",
     )  # fmt: skip
-    if judgement is None:
-        return
-    prune_state.remember(bench.key, prune_state.Tried(fewer, judgement.judged, costs))
-    with strip:
-        prune_view.show_strip(bench, judgement.judged, costs)
-        _against_random(bench, judgement)
-    with st.container(border=True):
+    if judgement is not None:
+        prune_state.remember(bench.key, prune_state.Tried(fewer, judgement.judged, costs))
+        with strip:
+            prune_view.show_strip(bench, judgement.judged, costs)
+            _against_random(bench, judgement)
+    with right, st.container(border=True):
         prune_view.show_tried(bench, restore, fewer)
+    notes.how_to_read(fewer.method)
+
+
+def _show_strip(picture: Picture, plan: TokenPlan) -> None:
+    """What survives, step by step."""
+    with st.container(horizontal=True, gap="small"):
+        pictures = tokens.strip(picture.image, plan)
+        width = max(_NARROW, min(tokens.SIDE, _ROOM // len(pictures)))
+        for image, said in pictures:
+            st.image(image, caption=said, width=width)
+    st.caption(
+        "After each step on this picture: faded patches are gone, patches in one colour have become one token. " + plan.left_out
+    )
 
 
 def _patches(subject: Subject) -> int:
@@ -77,8 +90,10 @@ def _patches(subject: Subject) -> int:
 def _wish(bench: Bench, offered: list[str], patches: int) -> Fewer:
     """Rule, layers and an amount for each."""
     depth = len(bench.sites)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        rule = controls.pick("rule", "Rule", offered, format=lambda r: TITLES.get(r, r))
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row:
+        with st.container(width=330):
+            rule = controls.pick("rule", "Rule", offered, format=lambda r: TITLES.get(r, r))
         look = controls.flag(
             "look", "Look again after each step", default=True,
             help="Later steps read what the reduced model attends to, as the originals do; otherwise the whole sequence.",
@@ -88,7 +103,7 @@ def _wish(bench: Bench, offered: list[str], patches: int) -> Fewer:
     if not tokens.per_layer(rule):
         return Fewer(rule, (), (float(_amount(knob, "samples", f"{knob.label.capitalize()} at most", whole)),), look)
     start = range(depth) if whole else tokens.first_layers(depth)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with row:
         layers = controls.pick_many(f"layers-{knob.label}", "Layers", list(range(depth)), default=list(start))
     if not layers:
         st.info("Choose at least one layer in which tokens go.", icon=":material/info:")
@@ -122,7 +137,7 @@ def _against_random(bench: Bench, found: tokens.Judgement) -> None:
         f"Random tokens dropped to about the same counts: {bench.measure.lower()} {prune_view.percent(random.effect.accuracy)} "
         f"[{prune_view.percent(random.low.accuracy)}, {prune_view.percent(random.high.accuracy)}], KL {random.effect.kl:.2g}. "
         f"Tokens left: {', '.join(f'{count:.0f}' for count in found.counts)} (mean over {found.judged.count} pictures). "
-        "Both passes are timed through the same hooks, one picture at a time."
+        "Both models are timed through the same hooks, which take the tokens really out."
     )
 
 

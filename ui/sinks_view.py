@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import streamlit as st
 
-from ui import controls, pickers, session
+from ui import controls, pickers, session, take_away
 from ui.film import Frame, film
 from ui.pictures import Picture
 from ui.results import sinks
@@ -113,8 +113,9 @@ def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) ->
     ends = [*layer.found.threshold.edges[[0, -1]], layer.found.threshold.value]
     figure.update_xaxes(title=UNITS[asked.sign], range=[np.log10(min(ends) * 0.9), np.log10(max(ends) * 1.15)], dtick="D2")
     st.plotly_chart(figure, key="histogram", width="stretch", config={"displayModeBar": False})
+    take_away.menu(layer.found, figure, key="histogram-away", title=f"Sinks by {SIGNS[asked.sign]}, {layer.title}")
     given = " (set by hand)" if asked.multiple is not None else ""
-    alone = f"found from the numbers alone: {layer.automatic:.3g} "
+    alone = f"found from the numbers alone: {layer.automatic:.3g}"
     st.caption(f"Threshold {layer.found.threshold.value:.3g}{given}; {alone}.")
     if nowhere := sinks.none_anywhere(found, model.name):
         st.info(nowhere, icon=":material/info:")
@@ -157,10 +158,10 @@ def show_massive(capture: Capture, layer: Layer, asked: Wish) -> None:
         table, hide_index=True, width="stretch",
         column_config={
             "value": st.column_config.NumberColumn(format="%.1f"),
-            "times the median": st.column_config.NumberColumn(format="%.0f ×"),
+            "times median": st.column_config.NumberColumn(format="%.0f ×"),
         },
     )  # fmt: skip
-    if not any(row["stands out here"] for row in table):
+    if not any(row["stands out"] for row in table):
         st.caption("No dimension of this layer stands out from the others: there is nothing massive here.")
     st.caption("Published: above 100, and 1,000 times the median magnitude. That rule is of large models.")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, pickers, pictures, session, sinks_view
+from ui import controls, pickers, pictures, session, sinks_view, take_away
 from ui.film import Frame, film
 from ui.results.heads import FIRST_SCENE
 from ui.results.sinks import Layer
@@ -104,9 +104,9 @@ def _missing(names: tuple[str, ...], over: OverScenes) -> None:
 
 def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: Asked, over: OverScenes, key: tuple) -> None:
     """All what-ifs over the scenes, against random patches."""
+    from ui.figures import draw
     from ui.results import sinks_set
     from ui.results.heads import pass_seconds
-    from ui.results.sinks_drawn import effects
 
     if subject.refusals.get("logits") or not any(over.sinks) or not sinks_set.offered(capture, asked, over):
         return
@@ -118,7 +118,9 @@ def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: As
     )  # fmt: skip
     if rows is None:
         return
-    st.plotly_chart(effects(rows), key="effects", width="stretch", config={"displayModeBar": False})
+    figure = draw(rows)
+    st.plotly_chart(figure, key="effects", width="stretch", config={"displayModeBar": False})
+    take_away.menu(rows, figure, key="effects-away", title="What sinks are for")
     for row in rows:
         draws = [r.kl for r in row.random]
         st.caption(

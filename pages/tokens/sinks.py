@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import page, pickers, session, sinks_view, sinks_whatifs
+from ui import notes, page, pickers, session, sinks_view, sinks_whatifs
 from ui.results import sinks
 
 page.header("Sinks", "Are some tokens only a place to park attention?", about=("model", "picture"))
@@ -44,3 +44,4 @@ with left, st.container(border=True):
     if over is not None:
         sinks_whatifs.show_what_if(model, subject, capture, layer, asked, over, key)
         sinks_whatifs.show_over_scenes(model, subject, capture, asked, over, (name, weights))
+notes.how_to_read(sinks.METHODS[wish.sign], "massive_activations", "sink_whatifs", "position_artefact")

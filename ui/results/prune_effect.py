@@ -15,7 +15,7 @@ from ui.results.heads import FIRST_SCENE, Text, true_label
 from ui.results.prune import Parts, cut_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from analysis.edit_effects import Effect
     from analysis.runs import Run
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from model_adapters.running_cost import RunningCost
 
 BATCH = 16
-QUICK_OPERATIONS = 30e9
-"""The set is made so large that one pass over it takes about so many operations."""
-TIMED_OPERATIONS = 6e9
-TIMED_AT_ONCE = 16
+TIMED_OPERATIONS, TIMED_AT_ONCE = 6e9, 16
+"""A timed pass holds so many pictures that it takes about so many operations."""
 REPEATS, ROUNDS = 4, 5
 
 
@@ -181,16 +179,19 @@ def cost_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site]) 
 
 def timed_inputs(model: Model, asked: Asked) -> tuple[dict[str, Any], int]:
     """Tensors of as many pictures as make a measurable and affordable pass."""
-    from model_adapters.running_cost import flops
-
     first = asked.inputs[0].tensors
     if model.kind != "vit":
         return dict(first), asked.inputs[0].batch
-    one = {name: value[:1] for name, value in first.items()}
-    with model.lock:
-        operations = outside(partial(flops, model.module, one))
-    count = int(min(TIMED_AT_ONCE, asked.inputs[0].batch, max(1, TIMED_OPERATIONS // max(operations, 1))))
+    count = min(asked.inputs[0].batch, affordable_at_once(model.module, first))
     return {name: value[:count] for name, value in first.items()}, count
+
+
+def affordable_at_once(module: Any, tensors: Mapping[str, Any]) -> int:
+    """How many pictures a timed pass holds."""
+    from model_adapters.running_cost import flops
+
+    operations = outside(partial(flops, module, {name: value[:1] for name, value in tensors.items()}))
+    return int(min(TIMED_AT_ONCE, max(1, TIMED_OPERATIONS // max(operations, 1))))
 
 
 def side_by_side(whole: Any, small: Any | None, tensors: dict[str, Any]) -> tuple[RunningCost, RunningCost | None]:

@@ -22,6 +22,12 @@ UNITS: Mapping[Sign, str] = {
     "norm": "norm of the hidden state",
     "massive": "largest massive dimension",
 }
+METHODS: Mapping[Sign, str] = {
+    "attention": "sinks_by_attention",
+    "norm": "sinks_by_norm",
+    "massive": "sinks_by_massive_dimensions",
+}
+"""The registered method of each sign."""
 LEAST: Mapping[Sign, float] = {"attention": 10.0, "norm": 3.0, "massive": 10.0}
 """So many even shares (attention) or medians (norm, massive dimensions) a sink has at least: our definition. The threshold
 found from the numbers alone is not enough, because one is always found."""
@@ -131,12 +137,7 @@ def layer_by(
 def _sinks(capture: Capture, sign: Sign, tower: str, layer: int, deviations: float, threshold: float | None) -> SinkTokens:
     from analysis import sinks
 
-    functions = {
-        "attention": sinks.sinks_by_attention,
-        "norm": sinks.sinks_by_norm,
-        "massive": sinks.sinks_by_massive_dimensions,
-    }
-    return functions[sign](capture, tower=tower, layer=layer, deviations=deviations, threshold=threshold)
+    return getattr(sinks, METHODS[sign])(capture, tower=tower, layer=layer, deviations=deviations, threshold=threshold)
 
 
 def first_shown(found: list[Layer]) -> int:
@@ -236,10 +237,10 @@ def massive_table(capture: Capture, layer: int, *, tower: str, top: int = 6) -> 
         {
             "dimension": int(found.dims[at, i]),
             "value": float(found.values[at, i]),
-            "times the median": float(found.ratios[at, i]),
+            "times median": float(found.ratios[at, i]),
             "token": place(rows, int(found.tokens[at, i])),
-            "stands out here": bool(found.dims[at, i] in own),
-            "massive as published": bool(found.is_massive[at, i]),
+            "stands out": bool(found.dims[at, i] in own),
+            "published rule": bool(found.is_massive[at, i]),
         }
         for i in range(found.dims.shape[1])
     ]

@@ -9,7 +9,6 @@ import numpy as np
 from ui.colours import CATEGORICAL, FAINT, NEUTRAL
 
 if TYPE_CHECKING:
-    from analysis.sink_whatifs import SinkWhatIf
     from ui.results.sinks_set import Outcome
 
 SINK, RANDOM, BEFORE = CATEGORICAL[3], NEUTRAL, CATEGORICAL[7]
@@ -49,27 +48,5 @@ def outcome(found: Outcome, names: list[str]) -> dict[str, Any]:
         "layout": layout(
             60 + 52 * len(top), showlegend=True, barmode="group", bargap=0.25, legend={"traceorder": "reversed"},
             xaxis={"range": [0, 1], "title": {"text": "probability"}}, yaxis={"autorange": "reversed"},
-        ),
-    }  # fmt: skip
-
-
-def effects(rows: tuple[SinkWhatIf, ...]) -> dict[str, Any]:
-    """KL of each intervention on sinks, and on every draw of random patches."""
-    names = [row.name for row in rows]
-    drawn = [(row.name, r.kl) for row in rows for r in row.random]
-    floor = 1e-6
-    points = {
-        "type": "scatter", "mode": "markers", "name": "random patches", "y": [n for n, _ in drawn],
-        "x": [max(kl, floor) for _, kl in drawn], "marker": {"color": RANDOM, "size": 8, "symbol": "circle-open"},
-    }  # fmt: skip
-    sinks = {
-        "type": "scatter", "mode": "markers", "name": "sinks", "y": names, "x": [max(row.sinks.kl, floor) for row in rows],
-        "marker": {"color": SINK, "size": 12, "symbol": "diamond"}, "hovertemplate": "%{y}: %{x:.2g} nats<extra>sinks</extra>",
-    }  # fmt: skip
-    return {
-        "data": [{**points, "hovertemplate": "%{x:.2g} nats<extra>random patches</extra>"}, sinks],
-        "layout": layout(
-            90 + 40 * len(names), showlegend=True, xaxis={"type": "log", "title": {"text": "change of the answer (KL, nats)"}},
-            yaxis={"autorange": "reversed", "type": "category"},
         ),
     }  # fmt: skip

@@ -12,14 +12,14 @@ import numpy as np
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results.heads import Text, subject_for, true_label
-from ui.results.prune_effect import Costs, Judged, judge, side_by_side
+from ui.results.prune_effect import Costs, Judged, affordable_at_once, judge, side_by_side
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from analysis.registry import Method
     from analysis.token_plan import TokenPlan
-    from model_adapters import Model, Subject
+    from model_adapters import Inputs, Model, Subject
     from model_adapters.edits import Edit
 
 WANTED = frozenset({"queries", "values"})
@@ -164,14 +164,29 @@ def _random_like(subject: Subject, made: TokenPlan, seed: int) -> TokenPlan:
 
 
 def cost_tokens(subject: Subject, fewer: Fewer, tower: str) -> Costs:
-    """The whole model and the one with fewer tokens on this picture, measured through the same hooks."""
+    """The whole model and the one with fewer tokens on this picture, several times over, measured through the same hooks."""
     made = plan(subject, fewer, tower)
-    whole, small = side_by_side(tapped(subject, ()), tapped(subject, made.edits), {})
+    inputs, at_once = several(subject)
+    whole, small = side_by_side(tapped(subject, inputs, ()), tapped(subject, inputs, made.edits), {})
     size = sum(p.numel() * p.element_size() for p in subject.model.module.parameters())
-    return Costs(whole, small, 1, (size, size), None)
+    return Costs(whole, small, at_once, (size, size), None)
 
 
-def tapped(subject: Subject, edits: tuple[Edit, ...]) -> Any:
+def several(subject: Subject) -> tuple[Inputs, int]:
+    """The picture as many times as a pass can be measured well with; once beside words."""
+    import torch
+
+    from model_adapters import Inputs
+
+    tensors = subject.inputs.tensors
+    if subject.kind != "vit" or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+        return subject.inputs, 1
+    count = affordable_at_once(subject.model.module, tensors)
+    repeated = {name: value.expand(count, *value.shape[1:]) for name, value in tensors.items()}
+    return Inputs(tensors=repeated, batch=count), count
+
+
+def tapped(subject: Subject, inputs: Inputs, edits: tuple[Edit, ...]) -> Any:
     """The model under edits as a module without arguments: its tokens are really gone, the hooks that take them cost time."""
     from torch import nn
 
@@ -183,7 +198,7 @@ def tapped(subject: Subject, edits: tuple[Edit, ...]) -> Any:
             self.inside = subject.model.module
 
         def forward(self) -> Any:
-            return ma.run(subject.model, subject.inputs, edits)
+            return ma.run(subject.model, inputs, edits)
 
     return Tapped()
 
