@@ -19,6 +19,14 @@ _WIDTHS: Any = {"Metric": {"width": 128}, "Place": {"width": 48}, "Value": {"wid
 BELOW = ("Remove heads", "Agreement", "By class")
 
 
+def methods(asked: Asked) -> list[str]:
+    """The registered methods of what is shown, beside the exact one."""
+    from ui.results.importance_metrics import BY_NAME
+
+    names = dict.fromkeys(BY_NAME[name].method for name in (*asked.shown, asked.against))
+    return [name for name in names if name != BY_NAME["loss change"].method]
+
+
 def matrices(asked: Asked, result: Importances) -> None:
     """The chosen metrics side by side; what cannot be shown says why."""
     from ui.figures import draw

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from analysis.results import TokenMap
 
 SIDE = 200
-_OPACITY = 0.62
+_OPACITY = 0.5
 
 
 @lru_cache(maxsize=1)

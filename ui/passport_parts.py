@@ -80,11 +80,13 @@ def _portraits(asked: Asked, count: int) -> Portraits | None:
     from ui.results import passport
     from ui.results.heads import scene_ids
 
+    ids = scene_ids(count)
+
     def make(progress: Progress) -> Portraits:
-        return passport.portraits(asked.model, scene_ids(count), asked.text, asked.tower, progress)
+        return passport.portraits(asked.model, ids, asked.text, asked.tower, progress)
 
     return set_jobs.begin(
-        ("portraits", *asked.names, asked.text, asked.tower, count), make, label="Drawing the portraits of all heads",
+        ("portraits", *asked.names, asked.tower, asked.text, ids), make, label="Drawing the portraits of all heads",
         what=f"{count} scenes", seconds=8 * asked.seconds * count, button="Draw the portraits",
     )  # fmt: skip
 
@@ -105,7 +107,8 @@ def sentence(known: Papers) -> None:
 
     told = []
     if known.kind is not None:
-        told.append(sentences.looks(known.kind.type, known.kind.parts, known.kind.offset))
+        kind = known.kind
+        told.append(sentences.looks(kind.type, kind.parts, kind.offset, kind.evidence[0][0]))
     if known.without is not None:
         names, before, after = known.without.names, known.without.before, known.without.after
         firsts = (names[before.index(max(before))], names[after.index(max(after))])

@@ -51,13 +51,14 @@ def offset(dy: int, dx: int) -> str:
     return f"{count} {'patch' if count == 1 else 'patches'} {way}{more}"
 
 
-def looks(kind: str, parts: Sequence[str], place: tuple[int, int] = (0, 0)) -> str:
+def looks(kind: str, parts: Sequence[str], place: tuple[int, int] = (0, 0), nearest: str = "") -> str:
     """What a head of this type looks at.
 
     Args:
         kind: a type of `analysis.head_types`.
         parts: what a hybrid is made of.
         place: the strongest offset, rows and columns.
+        nearest: of an unclear head the type whose threshold it comes closest to.
     """
     if kind == "diagonal":
         return f"looks at the patch {offset(*place)}"
@@ -65,7 +66,8 @@ def looks(kind: str, parts: Sequence[str], place: tuple[int, int] = (0, 0)) -> s
         named = [MIXED[part] for part in parts]
         return f"looks partly {', '.join(named[:-1])} and partly {named[-1]}"
     if kind == "unclear":
-        return "shows no clear pattern"
+        closest = f", closest to one that {looks(nearest, (), place)}" if nearest else ""
+        return f"is of no clear type{closest}"
     return LOOKS[kind]
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import importance_asked, page, pickers, session
+from ui import importance_asked, notes, page, pickers, session
 from ui import importance_parts as parts
 
 page.header("Importance", "Which heads does this prediction depend on?", about=("model", "picture", "class", "head"))
@@ -21,3 +21,4 @@ if found is not None:
         parts.inspector(asked, found)
     with left:
         parts.below(asked, found, verdicts)
+notes.how_to_read("ablation_importance", *parts.methods(asked), "joint_ablation")

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import head_choice, page, pickers, session
+from ui import head_choice, notes, page, pickers, session
 from ui import passport_parts as parts
 
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
@@ -17,3 +17,4 @@ with summary:
 parts.portrait(papers)
 parts.worth(papers)
 parts.typical(papers)
+notes.how_to_read("head_types", "aligned_maps", "ablation_importance")

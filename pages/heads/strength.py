@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import page, pickers, session
+from ui import notes, page, pickers, session
 from ui import strength_parts as parts
 
 page.header("Strength", "How far do heads look, and how does that change with depth?")
@@ -19,3 +19,4 @@ with left:
     parts.trends(asked, found, profiles)
 with right:
     parts.inspector(asked, found)
+notes.how_to_read(asked.method.name, "ring_profile")
