@@ -112,6 +112,8 @@ class Chip:
     label: str
     row: int | None = None
     key: int | None = None
+    tower: str = ""
+    """The tower whose rows these are; empty for every layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +167,7 @@ def write_view(path: str | Path, view: View) -> None:
         "format": FORMAT, "version": VERSION, "title": view.title,
         "picture": {"file": f"picture.{suffix}", "width": view.picture.width, "height": view.picture.height},
         "layers": layers, "labels": view.labels, "probabilities": view.probabilities,
-        "statistics": known_numbers(view.statistics), "chips": [[c.label, c.row, c.key] for c in view.chips],
+        "statistics": known_numbers(view.statistics), "chips": [[c.label, c.row, c.key, c.tower] for c in view.chips],
         "sinks": {str(k): v for k, v in view.sinks.items()}, "meta": view.meta,
     }  # fmt: skip
     text = json.dumps(header, default=_plain, allow_nan=False).encode()
@@ -215,11 +217,17 @@ def _view(archive: Archive, header: dict[str, Any]) -> View:
         labels=tuple(map(str, header["labels"])),
         probabilities=tuple(map(float, header["probabilities"])),
         statistics={str(k): tuple(tuple(map(_number, row)) for row in rows) for k, rows in header["statistics"].items()},
-        chips=tuple(Chip(str(label), row, key) for label, row, key in header["chips"]),
+        chips=tuple(_chip(*values) for values in header["chips"]),
         sinks={int(k): tuple(map(int, v)) for k, v in header["sinks"].items()},
         meta=dict(header["meta"]),
         recorded=True,
     )
+
+
+def _chip(label: object, row: object, key: object, tower: object) -> Chip:
+    if not all(number is None or (type(number) is int and number >= 0) for number in (row, key)):
+        raise ValueError(f"This session file is damaged: the chip {label!r} has no row and column that could be.")
+    return Chip(str(label), row, key, str(tower))  # type: ignore[arg-type]
 
 
 def _check_codes(layer: Layer, found: Mapping[str, np.ndarray]) -> None:

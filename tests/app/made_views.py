@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -91,6 +92,13 @@ def windows() -> View:
     return View(title="windows", picture=picture_of(drawn(800, 600)), layers=records, load=load)
 
 
+def towers() -> View:
+    """Two layers that see, then two that read: the word "ball" asks in the second tower only."""
+    seen = square(6, layers=4, heads=3)
+    layers = tuple(replace(record, tower="vision" if n < 2 else "decoder", number=n % 2) for n, record in enumerate(seen.layers))
+    return View("towers", seen.picture, layers, seen.load, chips=(Chip("ball", row=5, tower="decoder"),))
+
+
 def nowhere() -> View:
     """Channels attend to channels: nothing to draw."""
     channels = Tokens(("channel",) * 8, np.full((8, 4), np.nan, np.float32))
@@ -130,6 +138,6 @@ def four_maps() -> list[tuple[Image.Image, MapView]]:
 VIEWS = {
     "start": lambda: read_view(START),
     "14": lambda: square(14, layers=12), "24": lambda: square(24), "37": lambda: square(37, layers=3),
-    "registers": registers, "sinks": sinks, "windows": windows, "nowhere": nowhere, "words": words,
+    "registers": registers, "sinks": sinks, "windows": windows, "nowhere": nowhere, "words": words, "towers": towers,
 }  # fmt: skip
 MAPS = four_maps

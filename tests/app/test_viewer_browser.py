@@ -304,6 +304,20 @@ def test_words_ask_and_light_up_where_they_looked(opened):
     assert lit == pytest.approx(weights[:, 8] / weights[:, 8].max(), abs=0.02)
 
 
+def test_a_word_asks_in_its_own_tower_only(opened):
+    page = opened("towers")
+    assert page.locator(".headline h3").inner_text() == "decoder layer 1 \u00b7 mean of 3 heads"
+    page.get_by_role("button", name="ball").hover()
+    same_picture(painted(page, 6, 6), expected("towers", 3, 5))
+    thumbs = page.locator("canvas.thumbs")
+    box = thumbs.bounding_box()
+    side = (box["height"] - 20 - 20) / 4
+    for row, (tower, layer) in enumerate([("", 0), ("", 1), ("decoder ", 0), ("decoder ", 1)]):
+        thumbs.click(position={"x": 20 + 1.5 * side, "y": 20 + (row + 0.5) * side + (20 if row > 1 else 0)})
+        assert page.locator(".headline h3").inner_text() == f"{tower}layer {layer} \u00b7 head 1"
+        assert page.get_by_role("button", name="ball").count() == (row > 1)
+
+
 def test_thumbnails_are_sorted_by_a_statistic_and_clicked(opened):
     page = opened("14")
     page.locator(".headline select").select_option("distance")

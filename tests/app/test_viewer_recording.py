@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.app.browser import ROOT
-from tests.app.made_views import registers, square, windows
+from tests.app.made_views import registers, square, towers, windows
 from ui import archive
 from ui.quantise import quantised, restored
 from ui.recording import Layer, Picture, Tokens, View, read_view, write_view
@@ -67,7 +67,7 @@ def test_numbers_that_are_no_weights_are_refused(wrong):
         quantised(weights)
 
 
-@pytest.mark.parametrize("make", [registers, windows], ids=["registers", "windows"])
+@pytest.mark.parametrize("make", [registers, windows, towers], ids=["registers", "windows", "towers"])
 def test_a_view_comes_back(make, tmp_path):
     view = make()
     write_view(tmp_path / "a.zip", view)
@@ -80,7 +80,7 @@ def test_a_view_comes_back(make, tmp_path):
         assert np.array_equal(layer.windows_of_rows, other.windows_of_rows)
         weights = view.weights(number)
         assert np.abs(found.weights(number) - weights).max() < 0.004 * weights.max()
-    assert found.statistics == view.statistics
+    assert found.statistics == view.statistics and found.chips == view.chips
 
 
 def test_the_same_view_is_the_same_file(tmp_path):
@@ -164,6 +164,7 @@ HOSTILE = {
     "json list": (lambda m: zipped(m | {"view.json": b"[1]"}), "no JSON object"),
     "other format": (lambda m: zipped(changed(m, format="other")), "not a Headlight session"),
     "later version": (lambda m: zipped(changed(m, version=2)), "version 2"),
+    "chip of no row": (lambda m: zipped(changed(m, chips=[["word", "1; drop", None, ""]])), "damaged"),
     "no layers": (lambda m: zipped(changed(m, layers=[])), "at least one layer"),
     "layers garbled": (lambda m: zipped(changed(m, layers=[7])), "damaged"),
     "layer missing": (lambda m: zipped({k: v for k, v in m.items() if "001" not in k}), "lacks 'layers/001.npz'"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,7 +156,7 @@ def _header(view: View, height: int) -> dict[str, Any]:
         "title": view.title,
         "layers": [{"tower": record.tower, "number": record.number, "heads": record.heads} for record in view.layers],
         "statistics": known_numbers(view.statistics),
-        "chips": [{"label": chip.label, "row": chip.row, "key": chip.key} for chip in view.chips],
+        "chips": [asdict(chip) for chip in view.chips],
     }
 
 

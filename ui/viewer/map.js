@@ -5,10 +5,10 @@ class MapDisplay {
     this.opacity = 0.7;
     this.panel = element("div", { class: "viewer map" });
     root.append(this.panel);
-    const bar = element("div", { class: "bar" }, this.panel);
-    this.title = element("h3", {}, bar);
-    element("span", { class: "space" }, bar);
-    exportMenu(bar, () => this.figure());
+    this.bar = element("div", { class: "bar" }, this.panel);
+    this.title = element("h3", {}, this.bar);
+    element("span", { class: "space" }, this.bar);
+    exportMenu(this.bar, () => this.figure());
     const box = element("div", { class: "stage" }, this.panel);
     this.sentence = element("div", { class: "sentence", hidden: true, role: "status" }, box);
     this.stage = new Stage(box, this.opacity);
@@ -26,6 +26,7 @@ class MapDisplay {
     this.data = data;
     this.panel.style.setProperty("--height", `${data.height}px`);
     this.title.textContent = data.title;
+    this.panel.classList.toggle("untitled", !data.title);
     if (fresh) this.load(data.url);
     else this.layOut();
   }
@@ -56,7 +57,8 @@ class MapDisplay {
 
   layOut() {
     if (!this.map || !this.panel.clientWidth) return;
-    this.stage.fit(this.panel.clientWidth, this.data.height - 90);
+    this.stage.fit(this.panel.clientWidth, this.data.height - (this.data.title ? 110 : 72));
+    this.bar.style.width = `${this.stage.size[0]}px`;
     this.paint();
   }
 

@@ -2,6 +2,7 @@
 
 const GAP = 3;
 const LABEL = 20;
+const TOWER = 20; // above the first row of another tower, for its name
 
 class Navigator {
   constructor(canvas) {
@@ -26,14 +27,25 @@ class Navigator {
     this.cells = heads;
     this.rows = Math.max(...heads.map((cell) => cell.row)) + 1;
     this.layers = layers;
+    // How far each row is moved down by the names of the towers above it.
+    let down = 0;
+    const named = !sort && layers.some((layer) => layer.tower !== layers[0].tower);
+    this.shifts = Array.from({ length: this.rows }, (_, row) => {
+      if (named && row > 0 && layers[row].tower !== layers[row - 1].tower) down += TOWER;
+      return down;
+    });
+  }
+
+  top(row) {
+    return LABEL + row * (this.side + GAP) + this.shifts[row];
   }
 
   fit(width, height) {
     const wide = Math.floor((width - LABEL) / this.columns) - GAP;
-    const high = Math.floor((height - LABEL) / this.rows) - GAP;
+    const high = Math.floor((height - LABEL - this.shifts[this.rows - 1]) / this.rows) - GAP;
     this.side = Math.max(28, Math.min(56, wide, high));
     const dense = window.devicePixelRatio || 1;
-    const size = [LABEL + this.columns * (this.side + GAP), LABEL + this.rows * (this.side + GAP)];
+    const size = [LABEL + this.columns * (this.side + GAP), this.top(this.rows - 1) + this.side + GAP];
     this.canvas.style.width = `${size[0]}px`;
     this.canvas.style.height = `${size[1]}px`;
     [this.canvas.width, this.canvas.height] = size.map((v) => Math.round(v * dense));
@@ -61,7 +73,7 @@ class Navigator {
   }
 
   place(cell) {
-    return [LABEL + cell.column * (this.side + GAP), LABEL + cell.row * (this.side + GAP)];
+    return [LABEL + cell.column * (this.side + GAP), this.top(cell.row)];
   }
 
   paint() {
@@ -98,9 +110,13 @@ class Navigator {
     context.textAlign = "right";
     for (let row = 0; row < this.rows; row += every) {
       const text = this.sorted ? row * this.columns + 1 : this.layers[row].number;
-      context.fillText(text, LABEL - 5, LABEL + row * (this.side + GAP) + this.side / 2);
+      context.fillText(text, LABEL - 5, this.top(row) + this.side / 2);
     }
     if (this.sorted) return;
+    context.textAlign = "left";
+    this.shifts.forEach((down, row) => {
+      if (row > 0 && down > this.shifts[row - 1]) context.fillText(this.layers[row].tower, LABEL, this.top(row) - TOWER / 2);
+    });
     context.textAlign = "center";
     for (let column = 0; column < this.columns; column += every) {
       context.fillText(column, LABEL + column * (this.side + GAP) + this.side / 2, LABEL / 2);
@@ -131,7 +147,8 @@ class Navigator {
   at(event) {
     const bounds = this.canvas.getBoundingClientRect();
     const column = Math.floor((event.clientX - bounds.left - LABEL) / (this.side + GAP));
-    const row = Math.floor((event.clientY - bounds.top - LABEL) / (this.side + GAP));
+    const y = event.clientY - bounds.top;
+    const row = this.shifts.findIndex((_, n) => y >= this.top(n) && y < this.top(n) + this.side + GAP);
     return this.cells.find((cell) => cell.row === row && cell.column === column);
   }
 

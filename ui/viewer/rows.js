@@ -85,7 +85,8 @@ function chipsOf(layer, extra) {
     const alone = keys.filter((k) => CHIP_ROLES.has(k.role)).slice(0, 8);
     chips.push(...alone.map(({ role, key }) => ({ label: role, row: null, key })));
   }
-  return [...chips.slice(0, 12), ...extra.filter((c) => (c.row === null || c.row < layer.Q) && (c.key === null || c.key < layer.N))];
+  const here = (c) => (!c.tower || c.tower === layer.tower) && (c.row === null || c.row < layer.Q) && (c.key === null || c.key < layer.N);
+  return [...chips.slice(0, 12), ...extra.filter(here)];
 }
 
 // What goes to tokens without place and without chip, by role.

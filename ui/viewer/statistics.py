@@ -13,7 +13,10 @@ NO_NUMBER = float("nan")
 
 
 def statistics_of(capture: Capture) -> dict[str, tuple[tuple[float, ...], ...]]:
-    """Mean distance, entropy and share on the class token of every kept head; NaN where a layer has no such number."""
+    """Mean distance, entropy and share on the class token of every kept head; NaN where a layer has no such number.
+
+    A number that is the same for all heads sorts nothing and is left out.
+    """
     from analysis.strength import attention_distance, attention_entropy, attention_share
 
     measures: dict[str, Callable[..., HeadMatrix]] = {
@@ -22,7 +25,7 @@ def statistics_of(capture: Capture) -> dict[str, tuple[tuple[float, ...], ...]]:
         "share on class": attention_share,
     }
     found = {name: _by_site(capture, measure) for name, measure in measures.items()}
-    return {name: rows for name, rows in found.items() if any(value == value for row in rows for value in row)}
+    return {name: rows for name, rows in found.items() if len({value for row in rows for value in row if value == value}) > 1}
 
 
 def _by_site(capture: Capture, measure: Callable[..., HeadMatrix]) -> tuple[tuple[float, ...], ...]:
