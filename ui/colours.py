@@ -27,7 +27,7 @@ ANCHORS: dict[str, Any] = {
 """Both scales as numbers that may be sent to the browser: zero is the first anchor, or the middle of the diverging one."""
 
 CATEGORICAL = (
-    "#005cc2", "#f5660a", "#007a58", "#8f3d99", "#1f8fad", "#cc3370", "#ad8f7a", "#7a66eb", "#ad3d00", "#cc70e0",
+    "#0f68d0", "#f5660a", "#007a58", "#8f3d99", "#1f8fad", "#cc3370", "#ad8f7a", "#7a66eb", "#ad3d00", "#cc70e0",
 )  # fmt: skip
 """Ten colours that stay apart for people who see no difference of red and green, and stand out on both backgrounds."""
 

@@ -19,7 +19,9 @@ KINDS = {
     "rows": "What one head does for each patch", "token": "Tokens and sinks", "tokens": "Fewer tokens", "embedding": "Embeddings",
     "colours": "Features as colours", "attribution": "Parts of a score", "curve": "Curves over layers and heads",
     "partial": "Parts of a head", "whatif": "What if", "pruning": "Pruning", "word map": "Maps of a word",
-    "word share": "Where words come from", "word confidence": "How sure a word was", "word head": "Heads at a word", "signal": "Signs of made-up words", "comparison": "Comparisons",
+    "word share": "Where words come from", "word confidence": "How sure a word was", "word head": "Heads at a word",
+    "word flow": "How the image enters an answer", "word lens": "Words inside the layers", "word agreement": "Words and the image",
+    "signal": "Signs of made-up words", "signal fit": "Signs taken together", "comparison": "Comparisons",
     "agreement": "Agreement", "faithfulness": "Faithfulness", "localisation": "Localisation", "sanity": "Sanity checks",
     "trust": "Cheap against exact", "baseline": "To be beaten",
 }  # fmt: skip

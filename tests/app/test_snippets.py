@@ -16,9 +16,10 @@ from ui.take_away.tables import table
 SHOWN = Shown("bundled:vit", "scene:3", target=4, layer=2, head=1)
 SLOW = {"attention_flow", "pattern_autoencoder"}
 OPTIONS = {
-    "rollout": {"residual": 0.3}, "gate_gradient": {"per": "gate"}, "strength_map": {"head": 1}, "integrated_gradients": {"steps": 4},
-    "gradient_shap": {"samples": 2}, "evit": {"layers": (1, 3)}, "class_top": {"layers": (1, 3)}, "random_tokens": {"layers": (1, 3)},
-    "even_tokens": {"layers": (1, 3)}, "occlusion": {"window": 4},
+    "rollout": {"residual": 0.3}, "gate_gradient": {"per": "gate"}, "strength_map": {"head": 1},
+    "integrated_gradients": {"steps": 4}, "gradient_shap": {"samples": 2}, "occlusion": {"window": 4},
+    "evit": {"layers": (1, 3)}, "class_top": {"layers": (1, 3)}, "random_tokens": {"layers": (1, 3)},
+    "even_tokens": {"layers": (1, 3)},
 }  # fmt: skip
 NOT_OF_A_VIT = {"co_attention_relevance"}
 

@@ -15,7 +15,7 @@ from ui import colours
 from ui.figures.frame import CLEAR, framed, heat, humane, limits, named, outline, whiskers
 from ui.figures.rules import Look, rule
 
-_CELL, _LEAST, _MOST = 30, 220, 620
+_CELL, _LEAST, _MOST, _LEGEND = 30, 220, 620, 60
 
 
 @rule.register
@@ -202,13 +202,15 @@ def _as_heads(
     right: int = 12,
 ) -> go.Figure:
     layers, heads = shape[:2]
-    framed(figure, x="Head", y="Layer", height=_height(layers), legend=legend, right=right)
-    every = max(1, heads // 16)
+    framed(figure, x="Head", y="Layer", height=_height(layers) + (_LEGEND if legend else 0), legend=legend, right=right)
+    every = max(1, heads // (6 if pair else 16))
     figure.update_xaxes(range=[-0.5, heads - 0.5], tickvals=list(range(0, heads, every)), showgrid=False, zeroline=False)
     figure.update_yaxes(
         range=[layers - 0.5, -0.5], tickvals=list(range(layers)), ticktext=layer_names(sites), showgrid=False, zeroline=False
     )
     figure.update_layout(clickmode="event+select")
+    if pair:
+        figure.update_layout(yaxis2={"title": {"text": ""}})
     if chosen is not None:
         row = chosen[0] % layers if -layers <= chosen[0] < layers else layers - 1
         for axes in ({"xref": "x", "yref": "y"}, {"xref": "x2", "yref": "y2"})[: 2 if pair else 1]:

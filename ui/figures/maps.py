@@ -60,7 +60,7 @@ def _(result: AlignedMaps, look: Look) -> go.Figure:
     """All patterns as small maps in one picture, each on its own scale: shape counts here, not strength."""
     mosaic, columns, (rows_each, columns_each) = _mosaic(result)
     layers = sorted({(site.layer, site.call) for site, _ in result.heads})
-    figure = go.Figure(heat(mosaic, label="share of the pattern's largest", ends=(0.0, 1.0), hoverinfo="skip"))
+    figure = go.Figure(heat(mosaic, label="share of largest", ends=(0.0, 1.0), hoverinfo="skip"))
     places = [_place(result, n, columns, layers) for n in range(len(result.heads))]
     figure.add_scatter(
         x=[c * (columns_each + _GAP) + columns_each / 2 for _, c in places],

@@ -45,7 +45,7 @@ def _(result: SinkTokens, look: Look) -> go.Figure:
     )
     framed(figure, x=named(result.label), y="Tokens").update_layout(margin={"t": 24})
     if (edges > 0).all():
-        figure.update_xaxes(type="log")
+        figure.update_xaxes(type="log", range=[float(np.log10(edges[0])), float(np.log10(edges[-1]))])
     level(figure, result.threshold.value, text, upright=True)
     return figure.update_yaxes(rangemode="tozero")
 

@@ -58,7 +58,7 @@ def _stacked(groups: tuple[str, ...], shares: np.ndarray, steps: list[int]) -> g
             x=steps, y=shares[:, number], name=group, marker={"color": colours.category(number)}, text=texts, textposition="none",
             hovertemplate="%{text}<extra></extra>",
         )  # fmt: skip
-    return figure.update_layout(barmode="stack", bargap=0.1).update_yaxes(range=[0, 1])
+    return figure.update_layout(barmode="stack", bargap=0.1, legend_traceorder="normal").update_yaxes(range=[0, 1])
 
 
 @rule.register
@@ -99,7 +99,7 @@ def _(result: LensReading, look: Look) -> go.Figure:
     probabilities = np.exp(result.log_probabilities)
     texts = [[told[0].strip() if told else "" for told in layer] for layer in result.best_texts]
     said = list(look.names) if look.names else [str(n) for n in range(probabilities.shape[1])]
-    cells = heat(probabilities, label="probability of the token that was said", ends=(0.0, 1.0), customdata=texts, xgap=1, ygap=1)
+    cells = heat(probabilities, label="probability", ends=(0.0, 1.0), customdata=texts, xgap=1, ygap=1)
     cells.hovertemplate = "layer %{y}: would say “%{customdata}”; what was said has %{z:.2f}<extra></extra>"
     if probabilities.size <= _FEW_CELLS:
         cells.text, cells.texttemplate = texts, "%{text}"

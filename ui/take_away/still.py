@@ -237,7 +237,9 @@ def _axis(axes: Axes, letter: str, told: dict[str, Any]) -> None:
     if told.get("type") == "log":
         (axes.set_yscale if upright else axes.set_xscale)("log")
     if told.get("range") is not None:
-        (axes.set_ylim if upright else axes.set_xlim)(*told["range"])
+        # A range on a logarithmic axis is in powers of ten.
+        ends = [10.0**end for end in told["range"]] if told.get("type") == "log" else told["range"]
+        (axes.set_ylim if upright else axes.set_xlim)(*ends)
     elif told.get("autorange") == "reversed":
         (axes.invert_yaxis if upright else axes.invert_xaxis)()
     if told.get("rangemode") == "tozero" and told.get("range") is None and told.get("type") != "log":
