@@ -154,7 +154,8 @@ def by_hand() -> dict[str, object]:
     colours[:, 0] = np.nan
     square = RNG.random((3, 3))
     return word_results() | {
-        "head matrix": matrix(), "signed head matrix": matrix(True), "map": token_map(), "signed map": token_map(True), "curve": curve(),
+        "head matrix": matrix(), "signed head matrix": matrix(True), "map": token_map(), "signed map": token_map(True),
+        "curve": curve(),
         "profile": Profile(RNG.random((LAYERS, HEADS, 6)), np.arange(6), SITES, "mass", "share", "hop"),
         "parts": Parts(("layer 0", "layer 1", "rest"), np.array([0.5, -0.2, 0.1]), 0.4, "logit", {"layer 0": token_map(True)}),
         "agreement": Agreement(("a", "b", "c"), square, "rank correlation", square - 0.1, square + 0.1),
@@ -168,13 +169,16 @@ def by_hand() -> dict[str, object]:
         "tried clusters": Clusters(np.array([0, 1, 0, 1]), np.array([0, 1]), 0.4, np.array([2, 3, 4]), np.array([0.4, 0.3, 0.1])),
         "by class": ByClass(RNG.standard_normal((2, LAYERS, HEADS)), np.array([3, 7]), np.array([5, 6]), SITES, "loss change"),
         "partial": PartialEffects(("near", "far"), (0, 2), RNG.random((2, 2)), SITES[1], np.zeros((2, 2)), np.ones((2, 2)), "KL"),
-        "trust": Trust(("gate", "norm"), ("spearman", "overlap"), RNG.random((2, 2)), np.zeros((2, 2)), np.ones((2, 2)), np.array([0, 0.2])),
+        "trust": Trust(("gate", "norm"), ("spearman", "overlap"), RNG.random((2, 2)), np.zeros((2, 2)), np.ones((2, 2)),
+            np.array([0, 0.2])),
         "joint ablation": JointAblation(("gate", "norm"), np.arange(5), RNG.random((2, 5)), RNG.random((6, 5)), "accuracy"),
         "comparison": comparison(),
         "faithfulness": Faithfulness(
-            {"mean": comparison(), "blur": comparison()}, {"mean": comparison()}, FaithfulnessCost(100, 3), 0.1, 0.2, Rated(1.0, 0.1, "hit")
+            {"mean": comparison(), "blur": comparison()}, {"mean": comparison()}, FaithfulnessCost(100, 3), 0.1, 0.2,
+            Rated(1.0, 0.1, "hit")
         ),
-        "rated": Rated(0.7, 0.2, "energy"), "pruning": pruning_curve(), "what-ifs": (whatif("muted"), whatif("moved")), "what-if": whatif("x"),
+        "rated": Rated(0.7, 0.2, "energy"), "pruning": pruning_curve(), "what-ifs": (whatif("muted"), whatif("moved")),
+        "what-if": whatif("x"),
         "norms": TokenNorms(norms, (0, 1, 2), (rows(),) * 3, "vision"),
         "sinks": SinkTokens(norms[0], norms[0] > 1.5, Threshold(20.0, False, counts, edges), rows(), "norm", "vision", 1),
         "massive": massive(), "layers": LayerSimilarity(RNG.random((4, 3)), (0, 1, 2, 3), (0, 1, 2), "CKA"),

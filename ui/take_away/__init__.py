@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from ui.take_away.files import as_csv, as_npz, as_parquet
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 _DATA = {
     "csv": (as_csv, "text/csv", "A table with one number per line."),
@@ -21,12 +18,12 @@ _DATA = {
 _PICTURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 
 
-def menu(result: Any, figure: go.Figure | None, *, key: str, snippet: str = "", link: str = "", title: str = "") -> None:
+def menu(result: Any, figure: Any | None, *, key: str, snippet: str = "", link: str = "", title: str = "") -> None:
     """The menu of a picture. A file is made when it is asked for, not before.
 
     Args:
         result: what is drawn.
-        figure: the drawing; None where the picture has a menu of its own.
+        figure: the drawing of `ui.figures`; None where the picture has a menu of its own.
         key: of this menu on its page.
         snippet: Python that makes the result again.
         link: the address of this view.
@@ -61,7 +58,7 @@ def _buttons(caption: str, key: str, name: str, made: Mapping[str, tuple[Callabl
             )
 
 
-def _still(figure: go.Figure, ending: Any, title: str) -> bytes:
+def _still(figure: Any, ending: Any, title: str) -> bytes:
     from ui.take_away.still import still
 
     return still(figure, ending, title)
