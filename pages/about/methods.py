@@ -1,4 +1,4 @@
-"""About / Methods: every method there is, what it needs, what it says, and where it misleads; written by the registry."""
+"""About / Methods: what every method says, what it needs, and where it misleads; written by the registry."""
 
 import streamlit as st
 
