@@ -75,8 +75,9 @@ def look(model: Model, name: str, weights: str, tower: str, text: Text, picture:
 
 def refuse(model: Model, reason: str) -> None:
     """Why queries and keys cannot be shown, and what can."""
+    able = "Its hidden states and patch colours can be shown: choose them above."
     st.info(
-        f"{reason.rstrip('.')}, and {model.name} does not give them. Its hidden states and patch colours can be shown: choose them above.",
+        f"{reason.rstrip('.')}, and {model.name} does not give them. {able}",
         icon=":material/info:",
     )
 
