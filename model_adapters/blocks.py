@@ -12,7 +12,7 @@ from model_adapters.added import Added
 from model_adapters.edits import AddTokens, DropTokens, Edit, MergeTokens, SetHidden, Skip
 from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_hidden, find_output, with_output
-from model_adapters.labels import Label
+from model_adapters.labels import Label, Labels
 from model_adapters.recorder import Recorder
 from model_adapters.residual import ADDITIONS, Stream
 from model_adapters.site import Site
@@ -26,16 +26,20 @@ ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
 class Blocks:
     """The blocks being run, and the edits that act on their hidden states and residual streams."""
 
-    def __init__(
-        self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, last: Callable[[str], str]
-    ) -> None:
+    def __init__(self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, labels: Labels) -> None:
         self.hidden: list[SetHidden | AddTokens] = [e for e in edits if isinstance(e, SetHidden | AddTokens)]
         self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens)]
         self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
         self._survivors: dict[str, Survivors] = {}
-        self.added = Added(edits, last)
+        if (self.hidden or self.residual) and not labels.blocks:
+            name = type((self.hidden + self.residual)[0]).__name__
+            raise AdapterError(
+                f"{name} acts where a block begins or ends, and no numbered blocks with attention are found in this model. "
+                "Edits of scores, weights and head outputs work."
+            )
+        self.added = Added(edits, labels.last)
         if any(isinstance(e, AddTokens) for e in edits) and any(isinstance(e, DropTokens | MergeTokens) for e in edits):
             raise AdapterError("AddTokens was asked for together with dropped or merged tokens; one of the two works in a run.")
 

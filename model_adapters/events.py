@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 ATTENTION_NAME = re.compile(r"att(n|ention)|mhsa|shsa|xca|mqa|gpsa", re.IGNORECASE)
-NOT_ATTENTION_NAME = re.compile(r"indexer|hyper|router|_hc$|gate$|norm|drop|mask|deformable", re.IGNORECASE)
+NOT_ATTENTION_NAME = re.compile(r"indexer|hyper|router|_hc$|gate$|norm|drop|mask(?!unit)|deformable", re.IGNORECASE)
 
 SDPA = F.scaled_dot_product_attention
 MHA = F.multi_head_attention_forward

@@ -73,7 +73,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
-        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels.last)
+        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._watching = bool(self._blocks.residual)

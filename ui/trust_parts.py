@@ -47,7 +47,7 @@ def benchmark() -> None:
             chance=chance, label=question, baselines=[row.title for row in shown if row.baseline],
         )  # fmt: skip
         st.plotly_chart(figure, key="forest", width="stretch")
-        st.caption(f"95 % intervals over {max(row.count for row in shown)} images. Hollow: there to be beaten.")
+        st.caption(f"95 % intervals over {max(row.count for row in shown)} images. Grey: there to be beaten.")
     with right:
         st.dataframe(_wide(here), key="scores", width="stretch", height=560, hide_index=True)
         st.caption("Every question of this kind; click a column to sort by it. Intervals stand in docs/trust.md.")

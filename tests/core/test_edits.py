@@ -394,7 +394,7 @@ def test_added_tokens_reach_a_vision_transformer_as_if_they_had_been_put_in_by_h
         ("swin_tiny_patch4_window7_224", r"a sequence \[B, T, D\]"),
         ("pit_ti_224", "needs its own number of tokens"),
         ("convit_tiny", "needs its own number of tokens"),
-        ("hiera_tiny_224", r"no block of tower 'all' and layers \(0,\) was met"),
+        ("hiera_tiny_224", "needs its own number of tokens"),
         ("cait_xxs24_224", "over one sequence of tokens"),
     ],
 )
@@ -541,3 +541,23 @@ def test_wrong_edit_gets_its_sentence(case):
 def test_wrong_value_is_refused_when_the_edit_is_made(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+def test_where_no_blocks_are_found_an_edit_at_their_border_is_refused():
+    class Attention(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x)
+
+    class Flat(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = Attention()
+
+        def forward(self, x):
+            return self.attention(x.flatten(2)[:, None, :, :16]).mean((1, 2))
+
+    model = ma.wrap(Flat(), name="flat", verify=False)
+    inputs = ma.Inputs({"x": torch.randn(1, 3, 8, 8)}, 1, False)
+    assert ma.run(model, inputs).shape == (1, 16)
+    with pytest.raises(ma.AdapterError, match="DropTokens acts where a block begins"):
+        ma.run(model, inputs, ma.edits.DropTokens(where=ma.Where(queries=(1,))))

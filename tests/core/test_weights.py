@@ -18,7 +18,8 @@ from tests.zoo import hf
 from tests.zoo.timm_models import build_timm, timm_image
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
-WITHIN = 1e-5
+WITHIN, ROUNDING = 1e-5, 3e-5
+"""Absolute, and relative: where scores are large, the last bits of an exponential differ between processors."""
 
 
 # ---- timm
@@ -64,7 +65,7 @@ def test_equal_to_timm(name):
     assert maps and set(maps) <= {site.name for site in capture.sites}
     for module, weights in maps.items():
         site = next(site for site in capture.sites if site.name == module)
-        np.testing.assert_allclose(capture.weights[site], as_rows(weights, site.heads), atol=WITHIN, rtol=0)
+        np.testing.assert_allclose(capture.weights[site], as_rows(weights, site.heads), atol=WITHIN, rtol=ROUNDING)
 
 
 def test_talking_heads_are_captured_before_they_talk():
@@ -77,9 +78,9 @@ def test_talking_heads_are_captured_before_they_talk():
         mixing = model.module.get_submodule(name).proj_w
         mixed = torch.einsum("oh,hqk->oqk", mixing.weight, torch.from_numpy(capture.weights[name]))
         mixed = mixed + mixing.bias[:, None, None]
-        np.testing.assert_allclose(mixed.detach().numpy(), maps[name][0].numpy(), atol=WITHIN, rtol=0)
+        np.testing.assert_allclose(mixed.detach().numpy(), maps[name][0].numpy(), atol=WITHIN, rtol=ROUNDING)
     for name in set(maps) - set(talking):
-        np.testing.assert_allclose(capture.weights[name], maps[name][0].numpy(), atol=WITHIN, rtol=0)
+        np.testing.assert_allclose(capture.weights[name], maps[name][0].numpy(), atol=WITHIN, rtol=ROUNDING)
 
 
 def test_content_and_position_of_convit_are_two_sites():
@@ -93,7 +94,7 @@ def test_content_and_position_of_convit_are_two_sites():
         gate = model.module.get_submodule(name).gating_param.detach().sigmoid().numpy()[:, None, None]
         mixed = (1 - gate) * content + gate * position
         mixed = mixed / mixed.sum(-1, keepdims=True)
-        np.testing.assert_allclose(mixed, maps[name][0].numpy(), atol=WITHIN, rtol=0)
+        np.testing.assert_allclose(mixed, maps[name][0].numpy(), atol=WITHIN, rtol=ROUNDING)
 
 
 def test_fused_attention_is_back_on():
@@ -145,7 +146,7 @@ def test_equal_to_eager(name):
             continue
         if site.kind == "mha":  # torch returns the mean over its heads
             expected, own = expected[:, None], own.mean(0, keepdims=True)
-        np.testing.assert_allclose(own, as_rows(expected, len(own)), atol=LARGE_SCORES.get(name, WITHIN), rtol=0)
+        np.testing.assert_allclose(own, as_rows(expected, len(own)), atol=LARGE_SCORES.get(name, WITHIN), rtol=ROUNDING)
         compared += 1
     if name not in NOT_EAGER:
         assert compared == len(capture.sites), [site.name for site in capture.sites if site.name not in reference]
