@@ -74,7 +74,7 @@ class MapDisplay {
     const best = this.under >= 0 ? this.under : strongest(this.map, this.map.values);
     const place = best < 0 ? "" : `${rounded(this.map.values[best])} at ${placeName(this.map, "key", best)}`;
     this.readout.textContent = best < 0 || this.under >= 0 ? place : `strongest ${place}`;
-    this.stage.heat.setAttribute("aria-label", `${this.data.title}. ${this.readout.textContent}`);
+    this.stage.heat.setAttribute("aria-label", [this.data.title || "Map over the picture", this.readout.textContent].join(". "));
   }
 
   over(point) {

@@ -376,7 +376,7 @@ class Viewer {
     const beside = whole > NARROW;
     if (this.stage.picture) {
       const heads = LABEL + this.navigator.columns * (28 + GAP) + 26;
-      const side = Math.max(SIDE_LEAST, 0.3 * whole, Math.min(heads, 0.46 * whole));
+      const side = Math.max(SIDE_LEAST, 0.3 * whole, Math.min(heads, 0.5 * whole));
       this.stage.fit(beside ? whole - side : whole, this.data.height - this.panel.bar.offsetHeight - 80);
       this.panel.viewer.style.setProperty("--stage", `${Math.max(this.stage.size[0], SCALE_LEAST)}px`);
     }
