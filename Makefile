@@ -1,13 +1,14 @@
 # make app    set up and start the app          make test   set up and run all checks
 # make lint   style and types only              make sweep  every family of models (long), and the tables of them
 # make bench  speed and memory (docs/benchmarks.md)         make clean  remove what was set up
+# make bench-app  the app in a browser (docs/benchmarks-app.md)      make screens  a picture of every page
 
 PYTHON := .venv/bin/python
 PYTHON3 ?= python3
 WORKERS ?= 2
 SHELL := /bin/bash
 
-.PHONY: app test lint bench sweep setup browser clean
+.PHONY: app test lint bench bench-app screens sweep setup browser clean
 .DEFAULT_GOAL := app
 
 app: setup
@@ -22,6 +23,12 @@ lint: setup
 
 bench: setup
 	$(PYTHON) -m benchmarks
+
+bench-app: setup browser
+	$(PYTHON) -m benchmarks.app
+
+screens: setup browser
+	$(PYTHON) -m tests.app.screens
 
 sweep: setup
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) -m sweep
