@@ -1,6 +1,6 @@
 """Signals of what a model makes up: per word, per answer, and put together."""
 
-from analysis.signals import attention, combined, confidence, divergence, inside, table
+from analysis.signals import attention, combined, confidence, divergence, inside, outliers, table
 from analysis.signals.combined import CombinedScore, combined_score
 from analysis.signals.divergence import diffused, picture_views, scores_of
 from analysis.signals.table import Evidence, SignalTable, signals
@@ -16,6 +16,7 @@ __all__ = [
     "diffused",
     "divergence",
     "inside",
+    "outliers",
     "picture_views",
     "scores_of",
     "signals",

@@ -5,7 +5,18 @@ answer = answer_of(ma.generate(model, inputs), asked)
 word_map(answer, "dog")
 """
 
-from analysis.words import exit_curve, group_flow, logit_lens, visual_heads, word_confidence, word_maps, word_shares
+from analysis.words import (
+    encoder_decoder,
+    exit_curve,
+    group_flow,
+    knockout,
+    logit_lens,
+    visual_heads,
+    word_confidence,
+    word_maps,
+    word_relevance,
+    word_shares,
+)
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
 from analysis.words.runs import AnswerRun, answer_runner
 from analysis.words.words import Word, mentions, words_of
@@ -18,13 +29,16 @@ __all__ = [
     "answer_in",
     "answer_of",
     "answer_runner",
+    "encoder_decoder",
     "exit_curve",
     "group_flow",
+    "knockout",
     "logit_lens",
     "mentions",
     "visual_heads",
     "word_confidence",
     "word_maps",
+    "word_relevance",
     "word_shares",
     "words_of",
 ]
