@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import state
+from ui import page, state
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -64,6 +64,32 @@ def clicked(event: Any) -> tuple[int, int] | None:
     if isinstance(carried, dict):
         carried = [carried[name] for name in sorted(carried)]
     return (int(carried[0]), int(carried[1])) if carried is not None and len(carried) > 1 else None
+
+
+def heading(
+    text: str,
+    result: Any,
+    figure: go.Figure,
+    *,
+    key: str,
+    help: str = "",
+    method: str = "",
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """A picture's title with its menu beside it.
+
+    Args:
+        text: the title.
+        result: what is drawn.
+        figure: the drawing.
+        key: of the menu.
+        help: what the picture says, and what it cannot say.
+        method: the registered method that made it, where one picture is enough to make it again.
+        options: those of the method that differ from its defaults.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{text}**", help=help or None, width="stretch")
+        page.take_away(result, figure, key=key, title=text, method=method, options=options)
 
 
 def title(model: Model, tower: str) -> str:

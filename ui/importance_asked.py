@@ -84,7 +84,7 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
     if reason := start.subject.refusals.get("logits"):
         st.info(f"Importance is about an answer. {reason} A model with a classifier works.", icon=":material/block:")
         st.stop()
-    over, count, shown, against = st.columns([1.1, 1.2, 3, 1.9], vertical_alignment="bottom")
+    over, count, shown, against = st.columns([1.5, 1.2, 2.8, 1.9], vertical_alignment="bottom")
     with over:
         is_set = controls.pick("over", "Importance on", (ONE, SET)) == SET
     with count:
@@ -99,9 +99,7 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
             "metrics", "Side by side", list(titles), default=metrics.SHOWN, most=3, format=titles.__getitem__
         )
     with against:
-        cheap = controls.pick(
-            "against", "Compared with the exact one", [m.name for m in metrics.CHEAP], format=titles.__getitem__
-        )
+        cheap = controls.pick("against", "Against the exact", [m.name for m in metrics.CHEAP], format=titles.__getitem__)
     return replace(start, over_set=is_set, scenes=scenes, shown=tuple(names or metrics.SHOWN), against=cheap)
 
 
@@ -112,7 +110,7 @@ def _answer(asked: Asked) -> None:
     from ui.sentences import probability
 
     share = float(softmax(asked.subject.scores)[asked.label])
-    st.caption("The answer it is about")
+    st.caption("The answer")
     st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
 
 

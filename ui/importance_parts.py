@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ui.results.importance_metrics import Importances
 
 _WIDTHS: Any = {"Metric": {"width": 128}, "Place": {"width": 48}, "Value": {"width": 150}}
+_BARE: Any = {"displayModeBar": False}
 BELOW = ("Remove heads", "Agreement", "By class")
 
 
@@ -35,10 +36,13 @@ def matrices(asked: Asked, result: Importances) -> None:
     there = [name for name in asked.shown if name in result.each] or result.names()[:1]
     for column, name in zip(st.columns(len(there)), there, strict=True):
         with column:
-            st.markdown(f"**{BY_NAME[name].title}**", help=_help(name))
             matrix = result.matrix(name)
             figure = draw(matrix, chosen=head_choice.outlined(matrix.sites, asked.model, asked.tower))
             figure.update_traces(colorbar={"title": {"text": matrix.unit}}, selector={"type": "heatmap"})
+            method, options = ("", {}) if asked.over_set else BY_NAME[name].again
+            head_choice.heading(
+                BY_NAME[name].title, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options
+            )
             head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
     for name in asked.shown:
         if name in result.refused:
@@ -67,7 +71,7 @@ def scatter(asked: Asked, result: Importances, verdicts: Mapping[str, Correlatio
         return
     exact, cheap = result.matrix(metric.truth), result.matrix(asked.against)
     figure = draw_scatter(exact, cheap, chosen=head_choice.outlined(exact.sites, asked.model, asked.tower))
-    figure.update_layout(height=250)
+    figure.update_layout(height=250).update_xaxes(title={"text": metric.title})
     head_choice.chart(figure, "scatter", exact.sites, asked.model, asked.tower)
     if verdicts:
         st.caption(f"{metric.title} is held to: {BY_NAME[metric.truth].title.lower()}. {verdicts[asked.against].sentence}.")
@@ -149,7 +153,9 @@ def _removal(asked: Asked, result: Importances) -> None:
         what=f"{passes} passes", seconds=passes * asked.seconds, button="Remove heads",
     )  # fmt: skip
     if curves is not None:
-        st.plotly_chart(draw(curves), key="removal", width="stretch", config={"displayModeBar": False})
+        figure = draw(curves)
+        head_choice.heading("Heads removed together", curves, figure, key="away-removal")
+        st.plotly_chart(figure, key="removal", width="stretch", config=_BARE)
         kinds = ", ".join(BY_NAME[name].title.lower() for name in names)
         about = f"{count} scenes" if asked.over_set else "this picture"
         st.caption(
@@ -170,11 +176,12 @@ def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) 
         figure = draw_forest(
             names, [c.value for c in found], [c.low for c in found], [c.high for c in found], chance=0.0, label="Spearman"
         )
-        st.plotly_chart(figure, key="believed", width="stretch", config={"displayModeBar": False})
+        st.plotly_chart(figure, key="believed", width="stretch", config=_BARE)
         st.caption(f"Each is held to the exact effect that it can predict, after the arrow; {found[0].drawn} drawn anew.")
-    st.markdown("**How alike are the rankings of heads?**")
-    names = result.names()
-    st.plotly_chart(draw(agreement.agreement(result, names)), key="alike", width="stretch", config={"displayModeBar": False})
+    alike = agreement.agreement(result, result.names())
+    figure = draw(alike)
+    head_choice.heading("How alike are the rankings of heads?", alike, figure, key="away-alike")
+    st.plotly_chart(figure, key="alike", width="stretch", config=_BARE)
 
 
 def _by_class(asked: Asked, result: Importances) -> None:
@@ -191,7 +198,8 @@ def _by_class(asked: Asked, result: Importances) -> None:
     figure = draw(grouped)
     told = [f"{name_of(asked.model, asked.text, int(c))} ({n})" for c, n in zip(grouped.classes, grouped.images, strict=True)]
     figure.update_yaxes(tickvals=list(range(len(told))), ticktext=told)
-    st.plotly_chart(figure, key="classes", width="stretch", config={"displayModeBar": False})
+    head_choice.heading(f"{BY_NAME[name].title}, class by class", grouped, figure, key="away-classes")
+    st.plotly_chart(figure, key="classes", width="stretch", config=_BARE)
     st.caption(
         f"{BY_NAME[name].title}, averaged over the scenes of each class (how many in brackets). Few scenes make a noisy row."
     )

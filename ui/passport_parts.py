@@ -121,7 +121,7 @@ def sentence(known: Papers) -> None:
     if told:
         title = head_choice.title(known.asked.model, known.asked.tower)
         with st.container(border=True):
-            st.markdown(f"#### {sentences.passport(title, told)}")
+            st.markdown(f"##### {sentences.passport(title, told)}")
 
 
 def portrait(known: Papers) -> None:
@@ -139,18 +139,22 @@ def portrait(known: Papers) -> None:
     left, middle, right = st.columns(3, gap="medium")
     with left:
         parts = "" if len(kind.parts) < 2 else f" ({' + '.join(kind.parts)})"
-        st.markdown(f"**Type: {kind.type}{parts}**, confidence {kind.confidence:.2f}", help=_TYPE_HELP)
-        st.plotly_chart(evidence(kind), key="evidence", width="stretch", config=BARE)
+        figure = evidence(kind)
+        text = f"Type: {kind.type}{parts}, confidence {kind.confidence:.2f}"
+        head_choice.heading(text, found.types, figure, key="away-type", help=_TYPE_HELP)
+        st.plotly_chart(figure, key="evidence", width="stretch", config=BARE)
     drawn = passport.pattern(found, known.site, known.head)
     if drawn is not None:
         with middle:
-            st.markdown("**Mean pattern, the query in the middle**")
-            st.plotly_chart(pattern(drawn), key="pattern", width="stretch", config=BARE)
+            figure = pattern(drawn)
+            head_choice.heading("Mean pattern around the query", found.maps, figure, key="away-pattern")
+            st.plotly_chart(figure, key="pattern", width="stretch", config=BARE)
     row = row_of(found.profile.sites, known.site)
     if row is not None:
         with right:
-            st.markdown("**How far it looks**")
-            st.plotly_chart(ring_curve(found.profile, row, known.head), key="own-rings", width="stretch", config=BARE)
+            figure = ring_curve(found.profile, row, known.head)
+            head_choice.heading("How far it looks", found.profile, figure, key="away-rings")
+            st.plotly_chart(figure, key="own-rings", width="stretch", config=BARE)
             st.caption(_reach(found, row, known))
 
 

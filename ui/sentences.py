@@ -99,7 +99,8 @@ def rank(place: int, of: int) -> str:
 def passport(name: str, parts: Sequence[str]) -> str:
     """One sentence of parts that are there."""
     told = [part for part in parts if part]
-    return f"{name} {'; '.join(told)}."
+    # A line must not end between a number and its sign.
+    return f"{name} {'; '.join(told)}.".replace(" %", "\u00a0%")
 
 
 def distance(pixels: float, width: int) -> str:

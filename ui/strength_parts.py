@@ -89,7 +89,6 @@ def matrix(asked: Asked) -> HeadMatrix | None:
     from ui.results import strength
 
     method = asked.method
-    st.markdown(f"**{method.title}**", help=f"{method.summary}\n\nRange: {method.range}. {method.misleads}")
     if reason := strength.why_not(method, asked.capture, asked.tower, asked.picture, asked.options):
         st.info(reason, icon=":material/block:")
         return None
@@ -97,6 +96,12 @@ def matrix(asked: Asked) -> HeadMatrix | None:
     if result is not None:
         figure = draw(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
         figure.update_traces(colorbar={"title": {"text": result.unit}}, selector={"type": "heatmap"})
+        help = f"{method.summary}\n\nRange: {method.range}. {method.misleads}"
+        again = "" if asked.over_set or "mask" in method.needs else method.name
+        changed = {o.name: asked.options[o.name] for o in method.options if asked.options.get(o.name, o.default) != o.default}
+        head_choice.heading(
+            method.title, result, figure, key="away-strength", help=help, method=again, options=changed if again else None
+        )
         head_choice.chart(figure, "strength-matrix", result.sites, asked.model, asked.tower)
     return result
 
@@ -131,7 +136,6 @@ def profile(asked: Asked) -> Profile | None:
 
     what = "Weight of one patch, by hops" if asked.per_pair else "Weight of each ring, by hops"
     method = find("ring_profile")
-    st.markdown(f"**{what}**", help=f"{method.summary} {method.misleads}")
     if reason := method.why_not(offers(asked.capture, asked.tower)):
         st.info(reason, icon=":material/block:")
         return None
@@ -146,6 +150,10 @@ def profile(asked: Asked) -> Profile | None:
         result = session.part(key, lambda progress: strength.profile(asked.subject, asked.tower, asked.per_pair), label="Rings")
     if result is not None:
         figure = draw_sparklines(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
+        head_choice.heading(
+            what, result, figure, key="away-rings", help=f"{method.summary} {method.misleads}",
+            method="" if asked.over_set else method.name, options={"per_pair": True} if asked.per_pair else None,
+        )  # fmt: skip
         head_choice.chart(figure, "strength-rings", result.sites, asked.model, asked.tower)
     return result
 
@@ -212,12 +220,15 @@ def trends(asked: Asked, found: HeadMatrix | None, profiles: Profile | None) -> 
     left, right = st.columns(2)
     if profiles is not None:
         with left:
-            st.markdown("**Layer by layer: how far do heads look?**")
-            st.plotly_chart(trend_map(strength.trend(profiles)), key="trend", width="stretch", config=BARE)
+            mean = strength.trend(profiles)
+            figure = trend_map(mean)
+            head_choice.heading("Layer by layer: how far?", mean, figure, key="away-trend")
+            st.plotly_chart(figure, key="trend", width="stretch", config=BARE)
     if found is not None:
         with right:
-            st.markdown(f"**{asked.method.title} over depth**")
-            figure = draw(layer_trend(found))
+            course = layer_trend(found)
+            figure = draw(course)
             figure.update_layout(height=260)
+            head_choice.heading(f"{asked.method.title} over depth", course, figure, key="away-depth")
             st.plotly_chart(figure, key="depth", width="stretch", config=BARE)
             st.caption("Mean over a layer's heads; the band spans its lowest to its highest head.")

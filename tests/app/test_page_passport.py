@@ -122,7 +122,7 @@ def test_overlays_keep_the_picture_where_there_is_no_token_and_scale_to_the_larg
 
 
 def sentence(page) -> str:
-    return next((text.value for text in page.markdown if text.value.startswith("#### Layer")), "")
+    return next((text.value for text in page.markdown if text.value.startswith("##### Layer")), "")
 
 
 def complete(page) -> bool:

@@ -97,7 +97,7 @@ def evidence(kind: Kind) -> go.Figure:
     )  # fmt: skip
     mark = {"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": colours.NEUTRAL}}
     figure.add_scatter(x=limits, y=names, mode="markers", marker=mark, name="threshold", hoverinfo="skip")
-    framed(figure, x="0: what even attention gives, 1: all", height=70 + 21 * len(names))
+    framed(figure, x="0 even attention, 1 all", height=70 + 21 * len(names))
     figure.update_layout(margin={"t": 4})
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
@@ -105,10 +105,10 @@ def evidence(kind: Kind) -> go.Figure:
 def pattern(values: np.ndarray) -> go.Figure:
     """One head's mean pattern, the query in the middle."""
     rows, columns = ((size - 1) // 2 for size in values.shape)
-    cells = heat(values, label="share of attention", x=np.arange(-columns, columns + 1), y=np.arange(-rows, rows + 1))
+    cells = heat(values, x=np.arange(-columns, columns + 1), y=np.arange(-rows, rows + 1))
     cells.hovertemplate = "%{y} down, %{x} right: %{z:.2g}<extra></extra>"
     figure = go.Figure(cells)
-    framed(figure, x="Patches right of the query", y="Patches down", height=270)
+    framed(figure, x="Patches right", y="Patches down", height=270)
     figure.update_xaxes(constrain="domain", showgrid=False)
     return figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
 

@@ -27,6 +27,9 @@ MEASURES = (LOSS, ANSWER, "probability drop", "rank change", "flip")
 """What `analysis.ablation_importance` can state."""
 
 
+_EXACT = "ablation_importance"
+
+
 @dataclass(frozen=True)
 class Metric:
     """One way to say how much a head matters."""
@@ -50,8 +53,15 @@ class Metric:
         """Measured by silencing heads."""
         return not self.truth
 
+    @property
+    def again(self) -> tuple[str, dict[str, Any]]:
+        """The method and the options that make it again for one picture; no method where the library has none."""
+        if self.method == _EXACT:
+            return (_EXACT, {"measure": self.name}) if self.name in MEASURES else ("", {})
+        return self.method, dict(self.options)
 
-_EXACT, _SLOPE = "ablation_importance", "gate_gradient"
+
+_SLOPE = "gate_gradient"
 _OF_CLASS = (("rows", "class"),)
 _LAYER, _NORM = "layer_change", "weight_norms"
 METRICS: tuple[Metric, ...] = (
