@@ -11,9 +11,8 @@ import streamlit as st
 from ui import page, state
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
     from model_adapters import Model, Site
+    from ui.figures import Figure
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
 
@@ -35,7 +34,7 @@ def outlined(sites: Sequence[Site], model: Model, tower: str) -> tuple[int, int]
     return None if row is None else (row, head)
 
 
-def chart(figure: go.Figure, key: str, sites: Sequence[Site], model: Model, tower: str) -> None:
+def chart(figure: Figure, key: str, sites: Sequence[Site], model: Model, tower: str) -> None:
     """A figure whose points are heads: clicking one chooses it."""
     st.plotly_chart(
         figure, key=key, on_select=_chooser(key, sites, model, tower), selection_mode="points", width="stretch",
@@ -69,7 +68,7 @@ def clicked(event: Any) -> tuple[int, int] | None:
 def heading(
     text: str,
     result: Any,
-    figure: go.Figure,
+    figure: Figure,
     *,
     key: str,
     help: str = "",

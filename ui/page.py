@@ -12,7 +12,7 @@ from ui import pickers, picture_picker, pictures
 from ui.state import chosen
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from ui.figures import Figure
 
 
 def header(title: str, question: str, *, about: tuple[str, ...] = ("model", "picture", "head")) -> None:
@@ -39,7 +39,7 @@ def _crumbs(about: tuple[str, ...]) -> list[str]:
 
 def take_away(
     result: Any,
-    figure: go.Figure | None,
+    figure: Figure | None,
     *,
     key: str,
     title: str,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import plotly.graph_objects as go
+    from plotly.graph_objects import Figure as Figure
 
     from analysis.results import HeadMatrix, Profile
 
