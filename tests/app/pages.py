@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,8 +18,8 @@ def opened(page: str | None = None, **query: str) -> AppTest:
     for name, value in query.items():
         test.query_params[name] = value
     if page is not None:
-        test.run()  # pages are known from the first run on
-        test.switch_page(str(ROOT / "pages" / f"{page}.py"))
+        # As a browser does with a deep link: pages are known by the hash of their path before any of them ran.
+        test._page_hash = calc_hash(page.replace("/", "-"))
     return test
 
 
