@@ -150,10 +150,15 @@ def test_of_what_is_made_up_less_is_better() -> None:
 
 
 def test_sentences_name_each_method_where_it_stands() -> None:
-    (line,) = sentences([NOISE, GOOD, BAD, OPEN])
-    assert "Better in the test: attention." in line
-    assert "Better in none: wrong, so so." in line
-    assert "Worse: wrong (energy)." in line
+    head, *lines = sentences([NOISE, GOOD, BAD, OPEN])
+    assert head == "- **Maps on bundled:vit** (1 test)"
+    assert lines == ["  - better in 1: attention", "  - better in none: wrong; so so", "  - worse in some: wrong (1)"]
+
+
+def test_maps_that_do_not_depend_on_the_class_are_named() -> None:
+    blind = replace(GOOD, score="moves to the class asked for", value=0.5, low=0.5, high=0.5, chance=0.5)
+    sees = replace(blind, title="gradient", value=0.9, low=0.8, high=1.0)
+    assert sentences([blind, sees])[-1] == "  - not shown to depend on the class that is asked for: attention"
 
 
 def test_the_best_stand_first() -> None:

@@ -62,13 +62,15 @@ def verdicts(scores: Sequence[Score]) -> dict[str, dict[str, Verdict]]:
 
 
 def sentences(scores: Sequence[Score]) -> list[str]:
-    """The section "What holds here and what does not", as lines of a list."""
+    """The section "What holds here and what does not", as lines of a list with lists in it."""
     told = []
     for (kind, model, against), own in groups(scores).items():
         stands = verdicts(own)
         if stands:
+            tests = max(len(found) for found in stands.values())
             about = f"{NAMES[kind]} on bundled:{model}" + (f", {against}" if against else "")
-            told.append(f"- **{about}.** {' '.join(_told(own, stands))}")
+            told.append(f"- **{about}** ({tests} test{'s' if tests > 1 else ''})")
+            told += [f"  - {line}" for line in _told(own, stands)]
     return told
 
 
@@ -79,23 +81,14 @@ NAMES = {
 
 
 def _told(own: Sequence[Score], stands: dict[str, dict[str, Verdict]]) -> list[str]:
-    everywhere = [t for t, found in stands.items() if set(found.values()) == {"better"}]
-    partly = {t: [n for n, v in f.items() if v == "better"] for t, f in stands.items() if t not in everywhere}
-    nowhere = [t for t, better in partly.items() if not better]
-    worse = {t: [n for n, v in f.items() if v == "worse"] for t, f in stands.items()}
-    tests = max(len(found) for found in stands.values())
-    told = [f"Better in {'all ' + str(tests) + ' tests' if tests > 1 else 'the test'}: {_listed(everywhere)}."]
-    if some := [f"{t} ({len(b)} of {len(stands[t])})" for t, b in partly.items() if b]:
-        told.append(f"Better in some: {_listed(some)}.")
-    if nowhere:
-        told.append(f"Better in none: {_listed(nowhere)}.")
-    if bad := [f"{t} ({'; '.join(names)})" for t, names in worse.items() if names]:
-        told.append(f"Worse: {_listed(bad)}.")
+    better, worse = ({t: list(f.values()).count(v) for t, f in stands.items()} for v in ("better", "worse"))
+    told = []
+    for count in sorted(set(better.values()), reverse=True):
+        names = [title for title, number in better.items() if number == count]
+        told.append(f"better in {count or 'none'}: {'; '.join(names)}")
+    if bad := [f"{title} ({number})" for title, number in worse.items() if number]:
+        told.append(f"worse in some: {'; '.join(bad)}")
     blind = [s.title for s in own if s.score == FOLLOWS and not s.baseline and s.low <= s.chance]
     if blind:
-        told.append(f"Not shown to depend on the class that is asked for: {_listed(blind)}.")
+        told.append(f"not shown to depend on the class that is asked for: {'; '.join(blind)}")
     return told
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none"

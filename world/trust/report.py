@@ -38,7 +38,8 @@ HEADINGS = {
         "the loss, or the fall of the class's score. Ones without a sign: how far the answer moves at all (Jensen-Shannon "
         "distance). Numbers that only describe attention claim nothing; they are held to the latter, because people read "
         "them so. Late layers matter more here, so an importance has to beat that rule, or be right within layers. "
-        "Exact ablation on other images shows how far any importance can get.",
+        "Exact ablation on other images shows how far any importance can get. Where an interval does not hold its own "
+        "value, the importance nearly cancels over the images, so that drawing them anew gives another ranking.",
     ),
     "types": (
         "Types of heads",

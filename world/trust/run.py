@@ -41,7 +41,7 @@ class Size:
 
 
 SHORT = Size(maps=100, slow=12, faithful=25, heads=80, types=40, pruned=60, words=150, fixes=60)
-FULL = Size(maps=250, slow=30, faithful=60, heads=250, types=80, pruned=150, words=400, fixes=200)
+FULL = Size(maps=150, slow=20, faithful=40, heads=150, types=60, pruned=100, words=300, fixes=150)
 
 
 @dataclass(frozen=True)
