@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, notes, prune_state, prune_view, session
+from ui import controls, notes, prune_state, prune_tried, prune_view, session
 from ui.pictures import Picture
 from ui.prune_view import Bench
 from ui.results import tokens
@@ -63,7 +63,7 @@ def show(bench: Bench, subject: Subject, picture: Picture) -> None:
             prune_view.show_strip(bench, judgement.judged, costs)
             _against_random(bench, judgement)
     with right, st.container(border=True):
-        prune_view.show_tried(bench, restore, fewer)
+        prune_tried.show_tried(bench, restore, fewer)
     notes.how_to_read(fewer.method)
 
 

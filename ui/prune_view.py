@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ui import controls, prune_state, session
-from ui.colours import ACCENT, CATEGORICAL, FAINT, NEUTRAL
 from ui.head_switches import head_switches
-from ui.prune_state import Tried
 from ui.results import prune_effect, prune_rank
 from ui.results.heads import Text
 from ui.results.prune import Parts
@@ -60,6 +58,13 @@ class Bench:
     def measure(self) -> str:
         """Accuracy, or agreement where the truth is unknown."""
         return "Accuracy" if self.asked.labels is not None else "Agreement"
+
+
+def refuse(reason: str) -> None:
+    """Where there is a reason, say it and go no further."""
+    if reason:
+        st.info(reason, icon=":material/info:")
+        st.stop()
 
 
 def pick_set(model: Model) -> tuple[str, int]:
@@ -239,63 +244,3 @@ def _costs(costs: Costs | None) -> list[tuple[str, str, str | None, str]]:
 
 def _change(now: float, before: float) -> str:
     return f"{100 * (now / before - 1):+.0f} %"
-
-
-def show_tried(bench: Bench, restore: Callable[[Any], None], current: Any) -> None:
-    """Everything that was tried: accuracy against cost; a click restores it."""
-    found = list(prune_state.tried(bench.key).values())
-    by = controls.pick("cost", "Against", ("FLOPs", "latency"), format=lambda c: {"FLOPs": "FLOPs", "latency": "Latency"}[c])
-    costs = [t.operations if by == "FLOPs" else t.milliseconds for t in found]
-    priced = [(n, t, cost) for n, (t, cost) in enumerate(zip(found, costs, strict=True)) if cost is not None]
-    if not priced:
-        st.caption("Settings appear here with what they really cost, once that has been measured.")
-        return
-    key = f"tried-{by}"
-
-    def follow() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and "customdata" in points[0]:
-            number = points[0]["customdata"]
-            restore(found[int(number[0] if isinstance(number, list) else number)].setting)
-
-    figure = _pareto(priced, by, current, bench.measure)
-    st.plotly_chart(figure, key=key, on_select=follow, selection_mode="points", width="stretch", config={"displayModeBar": False})
-    st.caption("Each point is a setting that was tried here; bars are intervals over scenes. Click one to have it back.")
-
-
-def _pareto(priced: Sequence[tuple[int, Tried, float]], by: str, current: Any, measure: str) -> dict[str, Any]:
-    from analysis.pruning import pareto_front
-
-    costs = [cost for _, _, cost in priced]
-    accuracy = [t.accuracy for _, t, _ in priced]
-    front = pareto_front(costs, accuracy)
-    texts = [f"{t.setting.words}<br>KL {t.judged.effect.kl:.2g}" for _, t, _ in priced]
-    points = {
-        "type": "scatter", "mode": "markers", "x": costs, "y": accuracy, "text": texts, "customdata": [[n] for n, _, _ in priced],
-        "marker": {
-            "size": [16 if t.setting == current else 10 for _, t, _ in priced],
-            "line": {"width": 1, "color": NEUTRAL},
-            "color": [CATEGORICAL[3] if t.setting == current else ACCENT["light"] for _, t, _ in priced],
-        },
-        "error_y": {
-            "type": "data", "symmetric": False, "color": NEUTRAL, "thickness": 1, "width": 0,
-            "array": [t.judged.high.accuracy - a for (_, t, _), a in zip(priced, accuracy, strict=True)],
-            "arrayminus": [a - t.judged.low.accuracy for (_, t, _), a in zip(priced, accuracy, strict=True)],
-        },
-        "hovertemplate": "%{text}<br>%{y:.1%} at %{x:.3g}<extra></extra>",
-    }  # fmt: skip
-    line = {
-        "type": "scatter", "mode": "lines", "x": [costs[n] for n in front], "y": [accuracy[n] for n in front],
-        "line": {"color": NEUTRAL, "dash": "dot"}, "hoverinfo": "skip",
-    }  # fmt: skip
-    return {
-        "data": [line, points],
-        "layout": {
-            "height": 300, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
-            "xaxis": {
-                "title": {"text": "share of the whole model's FLOPs" if by == "FLOPs" else "ms per picture"}, "gridcolor": FAINT,
-                "automargin": True, "tickformat": ".0%" if by == "FLOPs" else "",
-            },
-            "yaxis": {"title": {"text": measure}, "tickformat": ".0%", "gridcolor": FAINT, "automargin": True},
-        },
-    }  # fmt: skip

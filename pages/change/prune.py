@@ -2,17 +2,16 @@
 
 import streamlit as st
 
-from ui import controls, notes, page, pickers, prune_more, prune_state, prune_tokens, prune_view, session
+from ui import controls, notes, page, pickers, prune_more, prune_state, prune_tokens, prune_tried, prune_view, session
 from ui.results import prune, prune_effect, prune_rank
 from ui.results.heads import sites_of
 
 page.header("Prune", "What can go, and what does it cost?", about=("model", "picture"))
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 model = session.model(name, weights)
+prune_view.refuse(prune.why_not(model))
 subject = session.subject(name, weights, picture)
-if reason := prune.why_not(model) or subject.refusals.get("logits"):
-    st.info(reason, icon=":material/info:")
-    st.stop()
+prune_view.refuse(subject.refusals.get("logits", ""))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     what = controls.pick("what", "What goes", tuple(prune_view.WHAT), format=lambda w: prune_view.WHAT[w])
     metric = "gate_times_gradient"
@@ -47,7 +46,7 @@ prune_state.remember(bench.key, current)
 with strip:
     prune_view.show_strip(bench, judged, costs)
 with right, st.container(border=True):
-    prune_view.show_tried(bench, prune_tokens.restore, now)
+    prune_tried.show_tried(bench, prune_tokens.restore, now)
 left, right = st.columns(2, gap="medium")
 with left, st.container(border=True):
     prune_more.show_curves(bench)

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from model_adapters.running_cost import RunningCost
 
 BATCH = 16
-TIMED_OPERATIONS, TIMED_AT_ONCE = 6e9, 16
+TIMED_OPERATIONS, TIMED_AT_ONCE = 3e9, 8
 """A timed pass holds so many pictures that it takes about so many operations."""
-REPEATS, ROUNDS = 4, 5
+REPEATS, ROUNDS = 3, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ def measured(module: Any, tensors: dict[str, Any], repeats: int) -> RunningCost:
     """Operations, parameters and seconds, without what listens for a cancel."""
     from model_adapters.running_cost import running_cost
 
-    return outside(partial(running_cost, module, tensors, repeats=repeats))
+    return outside(partial(running_cost, module, tensors, repeats=repeats, warmup=1))
 
 
 def outside(function: Callable[[], Any]) -> Any:
