@@ -1,17 +1,19 @@
 """Reading the answers of large vision-language models, word by word.
 
-asked = ma.asked(model, inputs)
-answer = answer_of(ma.generate(model, inputs), asked)
-word_map(answer, "dog")
+`answer_of(ma.generate(model, inputs), ma.asked(model, inputs))` makes an `Answer` of a generation, `answer_in` one of a pass
+over prompt and answer (`ma.reread`); methods take it and a word: `word_map(answer, "dog")`.
 """
 
 from analysis.words import (
     encoder_decoder,
     exit_curve,
     group_flow,
+    image_heads,
     knockout,
     logit_lens,
+    permutation,
     visual_heads,
+    visual_sinks,
     word_confidence,
     word_maps,
     word_relevance,
@@ -32,10 +34,13 @@ __all__ = [
     "encoder_decoder",
     "exit_curve",
     "group_flow",
+    "image_heads",
     "knockout",
     "logit_lens",
     "mentions",
+    "permutation",
     "visual_heads",
+    "visual_sinks",
     "word_confidence",
     "word_maps",
     "word_relevance",

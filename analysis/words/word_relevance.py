@@ -107,9 +107,7 @@ def two_hop_word_map(
     crossing = [s for s in capture.sites if s.tower == "connector" and capture.layouts[s].keys.placed.any()]
     crossing = [s for s in crossing if not capture.layouts[s].queries.placed.any()]
     if not crossing:
-        raise ValueError(
-            "no learned queries look at the image in this model: its image tokens have places of their own."
-        )
+        raise ValueError("no learned queries look at the image in this model: its image tokens have places of their own.")
     if not -len(crossing) <= layer < len(crossing):
         raise ValueError(f"cross-attention {layer} was asked for, but the connector has {len(crossing)}.")
     site = crossing[layer]
