@@ -201,3 +201,10 @@ def test_pages_can_ask_for_one_method() -> None:
 def test_reading_needs_no_torch() -> None:
     code = "import sys, world.trust.table; sys.exit(any(m in sys.modules for m in ('torch', 'model_adapters', 'analysis')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+
+
+def test_types_of_heads_stand_model_by_model_with_their_own_chance() -> None:
+    one = Score("types", "head_types", "types of heads", "vit", "kept", 0.9, 0.8, 1.0, 0.44, 40, False, "two halves")
+    text = to_markdown([one, replace(one, model="swin", value=0.95, chance=0.21)], "trust")
+    assert text.index("| bundled:swin | 0.950 (0.800 to 1.000; chance 0.21) |") < text.index("| bundled:vit | 0.900 (")
+    assert "  - better in 1: bundled:vit; bundled:swin" in text

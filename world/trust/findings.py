@@ -5,6 +5,7 @@ worse when its whole interval lies short of the best of these; otherwise the tes
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from world.trust.table import Score
@@ -43,9 +44,14 @@ def verdict(score: Score, rivals: Iterable[Score]) -> Verdict:
 
 
 def groups(scores: Sequence[Score]) -> dict[Group, list[Score]]:
-    """Figures of one kind on one model held to one thing, in the order in which they come."""
+    """Figures of one kind on one model held to one thing, in the order in which they come.
+
+    Types of heads have one method only, so there the models stand beside each other instead.
+    """
     found: dict[Group, list[Score]] = {}
     for score in scores:
+        if score.kind == "types":
+            score = replace(score, title=f"bundled:{score.model}", model="")
         found.setdefault((score.kind, score.model, score.against), []).append(score)
     return found
 
@@ -68,7 +74,7 @@ def sentences(scores: Sequence[Score]) -> list[str]:
         stands = verdicts(own)
         if stands:
             tests = max(len(found) for found in stands.values())
-            about = f"{NAMES[kind]} on bundled:{model}" + (f", {against}" if against else "")
+            about = NAMES[kind] + (f" on bundled:{model}" if model else "") + (f", {against}" if against else "")
             told.append(f"- **{about}** ({tests} test{'s' if tests > 1 else ''})")
             told += [f"  - {line}" for line in _told(own, stands)]
     return told

@@ -91,22 +91,25 @@ def best_first(scores: Sequence[Score]) -> list[str]:
 def _table(model: str, against: str, scores: Sequence[Score]) -> str:
     names = list(dict.fromkeys(score.score for score in scores))
     cells = {(score.title, score.score): score for score in scores}
-    head = f"bundled:{model}" + (f", {against}" if against else "")
+    head = ", ".join(filter(None, (f"bundled:{model}" if model else "", against)))
     lines = [f"| {head} | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for title in best_first(scores):
         row = [cells.get((title, name)) for name in names]
         shown = f"*{title}*" if next(cell for cell in row if cell).baseline else title
-        lines.append(f"| {shown} | " + " | ".join(map(_cell, row)) + " |")
+        lines.append(f"| {shown} | " + " | ".join(_cell(cell, with_chance=not model) for cell in row) + " |")
     columns = [[score for score in scores if score.score == name] for name in names]
     chances = [column[0].chance for column in columns]
-    if any(chance == chance for chance in chances):
+    if model and any(chance == chance for chance in chances):
         lines.append("| chance | " + " | ".join(f"{c:.2f}" if c == c else "" for c in chances) + " |")
-    lines.append("| images | " + " | ".join(map(_counts, columns)) + " |")
+    lines.append("| cases | " + " | ".join(map(_counts, columns)) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _cell(score: Score | None) -> str:
-    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f})" if score else ""
+def _cell(score: Score | None, *, with_chance: bool) -> str:
+    if score is None:
+        return ""
+    chance = f"; chance {score.chance:.2f}" if with_chance else ""
+    return f"{score.value:.3f} ({score.low:.3f} to {score.high:.3f}{chance})"
 
 
 def _counts(column: Sequence[Score]) -> str:
