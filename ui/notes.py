@@ -25,7 +25,8 @@ def how_to_read(*names: str) -> None:
     Args:
         names: as registered.
     """
-    from analysis.registry import find
+    # From the package: of its parts alone one may be met before the methods are registered.
+    from analysis import find
 
     with st.expander("How to read this", icon=":material/help:"):
         for name in names:

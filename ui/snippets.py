@@ -39,7 +39,8 @@ def snippet_for(shown: Shown, method: str, options: Mapping[str, Any] | None = N
         method: the registered name.
         options: those that differ from the defaults.
     """
-    from analysis.registry import find
+    # From the package: of its parts alone one may be met before the methods are registered.
+    from analysis import find
 
     if method in SEVERAL:
         return None
