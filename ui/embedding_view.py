@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, page, sentences, session, state
+from ui import controls, page, sentences, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.results import embedding
-from ui.results.heads import Text, largest_object
+from ui.results.heads import Text, largest_object, pass_seconds, subject_for
 
 if TYPE_CHECKING:
     from model_adapters import Model, Site
@@ -27,7 +27,7 @@ _SECONDS = {"umap": (15, 1.1e-3), "t-sne": (1, 1.5e-2)}
 """Seconds to begin with, and per point."""
 _EVERY = "any"
 _WITH_MENU = [9, 1]
-MODES = {"heads": "queries and keys", "states": "hidden states", "colours": "patch colours"}
+MODES = {"heads": "queries, keys", "states": "hidden states", "colours": "colours"}
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,23 @@ def look(model: Model, name: str, weights: str, tower: str, text: Text, picture:
     def make(progress: Progress) -> embedding.Seen:
         return embedding.look(model, embedding.known_pictures(ids, picture), text, tower, progress)
 
-    return Asked(session.get(("view", "embedding", *key), make, label="Looking at the pictures"), key)
+    once = ("seconds", name, weights, tower, text)
+    seconds = session.get(once, lambda _: pass_seconds(subject_for(model, picture, text)), label="Running the model once")
+    found: Any = set_jobs.begin(
+        ("view", "embedding", *key), make, label="Looking at the pictures", what=f"{count} pictures",
+        seconds=3 * seconds * count, button="Look at them",
+    )  # fmt: skip
+    if found is None:
+        st.stop()
+    if "grid" not in found.offered:
+        st.info(f"Tokens of the {tower} tower have no place on a picture. Choose the vision tower.", icon=":material/info:")
+        st.stop()
+    return Asked(found, key)
 
 
 def refuse(model: Model, reason: str) -> None:
     """Why queries and keys cannot be shown, and what can."""
-    able = "Its hidden states and patch colours can be shown: choose them above."
+    able = "Its hidden states and the colours of its patches can be shown: choose them above."
     st.info(
         f"{reason.rstrip('.')}, and {model.name} does not give them. {able}",
         icon=":material/info:",

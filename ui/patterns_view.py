@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import colours, controls, head_choice, link, page, sentences, session, state
+from ui import colours, controls, head_choice, link, page, sentences, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.point_map.points import trimmed
 from ui.results import patterns, patterns_query
-from ui.results.heads import Text, row_of, scene_ids, sites_of, subject_for
+from ui.results.heads import Text, pass_seconds, row_of, scene_ids, sites_of, subject_for
 
 if TYPE_CHECKING:
     from analysis.clusters import Clusters
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
 HEIGHT = 500
 CARDS = 12
+_PASSES = 8
+"""A scene that is summed up costs about so many plain passes."""
 _ACROSS = 6
 _SLOW = {"umap": "compiling and fitting: about 20 s the first time", "t-sne": "a few seconds"}
 _VALUES = {"strength": "mean weight of a pair", "mass": "share of attention"}
@@ -89,7 +91,32 @@ def portraits(asked: Asked) -> Portraits:
 
         return made(asked.model, asked.ids, asked.text, asked.tower, progress)
 
-    return session.get(("portraits", *asked.key), make, label=f"Looking at {len(asked.ids)} scenes")
+    seconds = _first_look(asked)
+    found: Any = set_jobs.begin(
+        ("portraits", *asked.key), make, label=f"Looking at {len(asked.ids)} scenes", what=f"{len(asked.ids)} scenes",
+        seconds=_PASSES * seconds * len(asked.ids), button="Look at them",
+    )  # fmt: skip
+    if found is None:
+        st.stop()
+    return found
+
+
+def _first_look(asked: Asked) -> float:
+    """Seconds of one plain pass; a tower without patches is refused here."""
+
+    def make(progress: Progress) -> tuple[float, bool]:
+        subject = subject_for(asked.model, picture(asked.ids[0]), asked.text)
+        return pass_seconds(subject), patterns.has_patterns(asked.model, subject, asked.tower)
+
+    seconds, able = session.get(("first look", *asked.key[:4]), make, label="Running the model once")
+    if not able:
+        st.info(
+            f"A pattern is attention between patches around the one that asks. In the {asked.tower} tower of {asked.model.name} "
+            "no patches attend to each other. Another tower or model works, such as bundled:vit.",
+            icon=":material/info:",
+        )
+        st.stop()
+    return seconds
 
 
 def maps_of(asked: Asked, found: Portraits, wanted: Wish) -> AlignedMaps:
@@ -270,9 +297,13 @@ def bars_against(types: HeadTypes, row: int, head: int) -> str:
             f"<span style='position:absolute;inset:0 auto 0 0;width:{width:.0f}%;background:{shade};border-radius:3px'></span>"
             f"<span title='threshold {limits[name]:.2f}' style='position:absolute;top:-2px;bottom:-2px;"
             f"left:{100 * limits[name]:.0f}%;width:2px;background:currentColor'></span></span>"
-            f"<span style='width:2.4em;text-align:right'>{value:.2f}</span></div>"
+            f"<span style='width:2.4em;text-align:right'>{_number(value)}</span></div>"
         )
     return "".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def importances(asked: Asked) -> HeadMatrix | None:

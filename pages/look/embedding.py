@@ -9,7 +9,7 @@ page.header("Embedding", "Which queries meet which keys?", about=("model", "pict
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 model = session.model(name, weights)
 tower, text = pickers.tower(model), pickers.text(model)
-row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with row:
     wanted = embedding_view.wish()
 asked = embedding_view.look(model, name, weights, tower, text, picture, wanted.count)

@@ -64,7 +64,8 @@ def test_tokens_know_row_column_and_what_is_there(seen, points):
 def test_a_search_finds_exactly_what_fits(points):
     tokens = points.tokens
     found = embedding.matching(tokens, picture=1, row=4, word="background")
-    by_hand = [i for i in range(len(tokens.word)) if tokens.picture[i] == 1 and tokens.place[i, 0] == 4 and tokens.words[tokens.word[i]] == "background"]  # fmt: skip
+    there = [tokens.words[word] == "background" for word in tokens.word]
+    by_hand = [i for i, fits in enumerate(there) if fits and tokens.picture[i] == 1 and tokens.place[i, 0] == 4]
     assert np.flatnonzero(found).tolist() == by_hand and by_hand
     assert embedding.matching(tokens) is None
 
@@ -153,7 +154,8 @@ def ready(page):
 
 def test_the_page_shows_queries_and_keys_before_anything_is_touched(vit):
     page = settled(opened("look/embedding"), ready)
-    four = embedding.look(vit, embedding.known_pictures(("scene:3", "scene:0", "scene:1", "scene:2"), pictures.picture("scene:3")), None, "vision", Progress())  # fmt: skip
+    shown = [pictures.picture(id) for id in ("scene:3", "scene:0", "scene:1", "scene:2")]
+    four = embedding.look(vit, shown, None, "vision", Progress())
     joint = embedding.head_points(four, four.sites[5], 0).joint
     assert any(f"product {joint.correlation:.2f}".replace("-", "−") in c.value for c in page.caption)
     page.selectbox(key="find-word").set_value("ball")
@@ -178,6 +180,8 @@ def test_a_model_without_queries_says_so_and_what_can_be_shown():
     page = settled(opened("look/embedding", model="bundled:swin"), lambda page: page.info)
     assert "needs the query and key vectors" in page.info[0].value and "hidden states" in page.info[0].value
     settled(opened("look/embedding", model="bundled:swin", show="states"), ready)
+    page = settled(opened("look/embedding", model="bundled:clip", tower="text"), lambda page: page.info)
+    assert "no place on a picture" in page.info[0].value
 
 
 @pytest.fixture

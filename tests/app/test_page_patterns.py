@@ -102,7 +102,8 @@ def test_found_heads_meet_all_conditions_by_hand(found):
     got = {(h.site.layer, h.head) for h in patterns_query.found(table, ["distance: bottom 50 %", "entropy < 4", "layer > 1"])}
     distance, entropy = found.distance.values, found.entropy.values
     limit = np.sort(distance.ravel())[distance.size // 2 - 1]
-    by_hand = {(row, head) for row, head in np.ndindex(*distance.shape) if row >= 1 and entropy[row, head] <= 4 and distance[row, head] <= limit}  # fmt: skip
+    met = (entropy <= 4) & (distance <= limit) & (np.arange(6)[:, None] >= 1)
+    by_hand = {(int(row), int(head)) for row, head in np.argwhere(met)}
     assert got == by_hand and by_hand
 
 
@@ -152,7 +153,7 @@ def test_the_page_counts_types_again_when_a_threshold_moves(found):
     wide = passport.portraits(ma.load("bundled:vit"), heads.scene_ids(8), None, "vision", Progress())
     for least in (0.9, 0.5):
         page.slider(key="limit-head_types-everywhere").set_value(least)
-        settled(page, lambda page: page.slider(key="limit-head_types-everywhere").value == least)
+        page.run()
         counted = patterns.counts(head_types(wide.types.measures, everywhere=least))
         assert types_told(page) == " · ".join(f"**{n}** {name}" for name, n in counted.items())
     assert any(button.label == "Send to Prune" for button in page.button)
@@ -181,6 +182,12 @@ def test_windows_have_no_object_but_a_map():
     settled(page, lambda page: any("Find heads" in s.value for s in page.subheader))
     assert any("distance: bottom 10 %" in m.value for m in page.multiselect)
     assert not any("on object" in option for m in page.multiselect if m.key == "find" for option in m.options)
+
+
+def test_a_tower_of_words_is_refused_with_what_works():
+    page = opened("heads/patterns", model="bundled:clip", tower="text")
+    settled(page, lambda page: page.info)
+    assert "no patches attend to each other" in page.info[0].value and "bundled:vit" in page.info[0].value
 
 
 def test_a_model_without_classes_or_class_token_has_types_and_no_importance(monkeypatch, own_jobs):

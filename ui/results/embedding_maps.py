@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from analysis.projections import PatchColours
     from model_adapters import Rows
 
-Colouring = Literal["kind", "what is there", "row", "column", "picture"]
-COLOURINGS: tuple[Colouring, ...] = ("kind", "what is there", "row", "column", "picture")
+Colouring = Literal["kind", "object", "row", "column", "picture"]
+COLOURINGS: tuple[Colouring, ...] = ("kind", "object", "row", "column", "picture")
 QUERIES, KEYS = Group("queries", "#e07a00"), Group("keys", "#3f7fd0")
 _KEYS_HELP = "Arrow keys move, Enter chooses, Space gathers."
 
@@ -63,7 +63,7 @@ def panel_map(found: Panels) -> PointMap:
 
 def coloured(tokens: Tokens, by: Colouring, kinds: tuple[Group, ...], seen: Seen) -> tuple[np.ndarray, tuple[Group, ...]]:
     """[P] groups and their legend, so that colours tell one thing about the tokens."""
-    if by == "what is there":
+    if by == "object":
         return tokens.word, tuple(_word_group(tokens.words, n) for n in range(len(tokens.words)))
     if by == "picture":
         return tokens.picture, tuple(Group(p.title, colours.category(n)) for n, p in enumerate(seen.pictures))

@@ -19,12 +19,21 @@ if TYPE_CHECKING:
     from analysis.head_types import HeadTypes
     from analysis.patterns import AlignedMaps, PatternSummary
     from analysis.results import Embedding, HeadMatrix
-    from model_adapters import Model, Site
+    from model_adapters import Model, Site, Subject
     from ui.results.passport import Portraits
 
 Summary = Literal["pca", "autoencoder"]
 Grouping = Literal["k-means", "density"]
 IMPORTANCE_SCENES = 8
+
+
+def has_patterns(model: Model, subject: Subject, tower: str) -> bool:
+    """Whether patches attend to patches in any layer of a tower."""
+    import model_adapters as ma
+    from analysis.offsets import has_pairs
+
+    seen = ma.capture(model, subject.inputs, keep=ma.Keep(queries=(0,)))
+    return any(has_pairs(seen.layouts[site]) for site in seen.sites if site.tower == tower)
 
 
 def of_pairs(model: Model, maps: AlignedMaps, picture: Picture, text: Text) -> AlignedMaps:
