@@ -109,7 +109,7 @@ class Jobs:
         """The job of this key: the one that is there, or a new one at the end of its queue."""
         with self._lock:
             job = self._jobs.get(key)
-            if job is None or job.progress.cancelled:
+            if job is None:
                 self._count += 1
                 job = Job(key, label, estimate, lane, self._count)
                 self._jobs[key] = job
@@ -129,15 +129,16 @@ class Jobs:
             return sum(other.waiting and other.lane == job.lane and other.number < job.number for other in self._jobs.values())
 
     def cancel(self, key: tuple) -> None:
-        """Stop the job, whether it waits or runs, and forget it."""
+        """Stop the job, whether it waits or runs. It is not begun again before somebody forgets it."""
+        if (job := self.find(key)) is not None:
+            job.progress.cancel()
+
+    def forget(self, key: tuple) -> None:
+        """Forget a job, so that it can be tried again; one that runs is stopped."""
         with self._lock:
             job = self._jobs.pop(key, None)
         if job is not None:
             job.progress.cancel()
-
-    def forget(self, key: tuple) -> None:
-        """Forget a finished job, so that it can be tried again."""
-        self.cancel(key)
 
     def _work(self, job: Job, function: Callable[[Progress], Any]) -> None:
         if job.progress.cancelled:

@@ -141,7 +141,8 @@ def asked(
 ) -> Any | None:
     """As `part`, but begun by a button that stands beside the estimate; a result that is there is shown at once."""
     job = jobs().find(key)
-    if job is None:
+    if job is None or job.progress.cancelled:
+        jobs().forget(key)
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(button, key=f"start-{hash(key)}", icon=":material/play_arrow:")
             st.caption(estimate)
@@ -158,6 +159,9 @@ def _stopping(value: Any | None) -> Any:
 
 
 def _outcome(job: Job) -> Any | None:
+    if job.progress.cancelled:
+        _show_error(job, Cancelled())
+        return None
     try:
         error = job.future.exception(timeout=PATIENCE)
     except TimeoutError:

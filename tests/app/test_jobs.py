@@ -57,8 +57,10 @@ def test_cancelling_stops_a_running_job_and_a_waiting_one(jobs):
     for job in (running, waiting):
         with pytest.raises(Cancelled):
             job.future.result(1)
-    assert jobs.find(("one",)) is None
     release.set()
+    again = jobs.start(("one",), blocked(release), label="again", lane="long")
+    assert again is running, "a cancelled job is not begun again by the next run of the page"
+    jobs.forget(("one",))
     assert jobs.start(("one",), blocked(release), label="again", lane="long").future.result(5) == "done"
 
 
