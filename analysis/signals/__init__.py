@@ -3,6 +3,7 @@
 from analysis.signals import attention, combined, confidence, divergence, inside, outliers, table
 from analysis.signals.combined import CombinedScore, combined_score
 from analysis.signals.divergence import diffused, picture_views, scores_of
+from analysis.signals.gather import gather
 from analysis.signals.table import Evidence, SignalTable, signals
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "confidence",
     "diffused",
     "divergence",
+    "gather",
     "inside",
     "outliers",
     "picture_views",

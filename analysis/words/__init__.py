@@ -20,7 +20,7 @@ from analysis.words import (
     word_shares,
 )
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
-from analysis.words.runs import AnswerRun, answer_runner
+from analysis.words.runs import AnswerRun, answer_runner, hidden_image
 from analysis.words.words import Word, mentions, words_of
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "encoder_decoder",
     "exit_curve",
     "group_flow",
+    "hidden_image",
     "image_heads",
     "knockout",
     "logit_lens",

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.words.answer import Answer, groups_of
 from model_adapters import Where
-from model_adapters.edits import Edit
+from model_adapters.edits import Block, Edit
 
 AnswerRun = Callable[[tuple[Edit, ...]], np.ndarray]
 """Edits -> [A, V], the scores that the same tokens are chosen from when prompt and answer are read under them."""
@@ -53,6 +53,12 @@ def places_of(answer: Answer, group: str) -> tuple[int, ...]:
     prompt = np.flatnonzero(groups_of(answer.prompt) == group)
     whole = np.arange(len(answer.prompt), len(answer.prompt) + len(answer)) if group == "answer" else prompt
     return tuple(int(i) for i in whole)
+
+
+def hidden_image(answer: Answer) -> Block:
+    """The edit that hides the image from all else, in all layers: for models that cannot be asked without an image."""
+    image, others = positions(answer)
+    return Block(where(answer, [site.layer for site in answer.sites], others, image))
 
 
 def where(answer: Answer, layers: Sequence[int], queries: Sequence[int], keys: Sequence[int]) -> Where:

@@ -21,7 +21,7 @@ from analysis.words.word_maps import (
 )
 from analysis.words.word_shares import answer_shares, word_shares
 from model_adapters.head_weights import head_weights
-from tests.words.told import Told, at, model_of, told
+from tests.words.told import QUESTION, Told, at, model_of, told
 from tests.zoo import hf
 from tests.zoo.shake import scene
 
@@ -294,3 +294,27 @@ def test_rows_of_the_deciding_tokens_are_enough():
     keep = ma.Keep(sites=sites, queries=tuple(range(start - 1, start + len(case.ids) - 1)))
     answer = answer_in(ma.reread(case.model, case.inputs, case.ids, keep=keep), case.ids, case.asked)
     np.testing.assert_allclose(word_map(answer, at(3)).values, word_map(case.answer, at(3)).values, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_vl"])
+def test_a_padded_prompt_of_a_batch_is_read_like_the_prompt_alone(name):
+    """The first item of a batch of two, padded on the left, taken out with its padding."""
+    case = told(name)
+    both = case.model.prepare(image=[scene(), scene()], text=[QUESTION, QUESTION + " Or is there a long blue line?"])
+    rows = {n: t for n, t in both.tensors.items() if n in ("input_ids", "attention_mask", "mm_token_type_ids")}
+    padded = case.inputs.with_tensors(**{n: t[:1] for n, t in rows.items()})
+    more = padded.tensors["input_ids"].shape[1] - len(case.asked.rows)
+    assert more > 0 and not padded.tensors["attention_mask"][0, :more].any()
+    asked = ma.asked(case.model, padded)
+    capture = ma.reread(case.model, padded, case.generation)
+    answer = answer_in(capture, case.ids, asked)
+    assert (asked.rows.roles[:more] == "pad").all()
+    np.testing.assert_allclose(answer.logits, case.answer.logits, atol=1e-4)
+    for step in range(len(answer)):
+        np.testing.assert_allclose(word_map(answer, at(step)).values, word_map(case.answer, at(step)).values, atol=1e-6)
+        shares = [word_shares(a, at(step)).values for a in (answer, case.answer)]
+        np.testing.assert_allclose(*shares, atol=1e-5)
+    generation = ma.generate(case.model, padded, max_new_tokens=len(case.ids))
+    again = answer_of(generation, asked)
+    assert again.ids.tolist() == case.ids
+    np.testing.assert_allclose(word_map(again, at(2)).values, word_map(case.answer, at(2)).values, atol=1e-5)

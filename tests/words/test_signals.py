@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 import model_adapters as ma
 from analysis.registry import METHODS, methods
-from analysis.signals import Evidence, diffused, picture_views, scores_of, signals
+from analysis.signals import Evidence, diffused, gather, picture_views, scores_of, signals
 from analysis.signals.attention import (
     column_products,
     falling_image_attention,
@@ -21,7 +22,7 @@ from analysis.signals.attention import (
 from analysis.signals.confidence import small_margin, undecided, unlikely_word
 from analysis.signals.divergence import outvoted, unmoved_by_noise, unmoved_without_image
 from analysis.signals.inside import low_alignment, low_vision_divergence, unseen_by_lens
-from analysis.words import answer_in
+from analysis.words import answer_in, hidden_image
 from analysis.words.visual_heads import image_attention_of_heads, total_divergence, vision_aware_divergence
 from model_adapters.head_weights import head_weights
 from tests.words.told import QUESTION, Told, at, made_up, told
@@ -282,6 +283,50 @@ def test_another_answer_cannot_be_compared(case):
         vision_aware_divergence(case.whole, replace(case.whole, ids=case.whole.ids + 1), at(0))
     with pytest.raises(ValueError, match="want={'heads'}"):
         vision_aware_divergence(case.answer, case.answer, at(0))
+
+
+# ---- everything together
+
+
+@pytest.mark.parametrize("name", ["bundled:lvlm", "llava", "llava_next", "qwen2_5_vl", "internvl", "paligemma"])
+def test_all_evidence_of_every_family(name):
+    case = told(name)
+    model, picture = case.model, np.asarray(case.inputs.images[0][0])
+    pixels = case.inputs.tensors["pixel_values"]
+    noised = case.inputs.with_tensors(pixel_values=torch.from_numpy(diffused(pixels.numpy(), step=700)))
+    views = [model.prepare(image=view, text=QUESTION) for view in picture_views(picture)[:2]]
+    capture = ma.capture(model, case.inputs)
+    reread = partial(ma.reread, model)
+    lens = ma.lens(model, case.inputs)
+    blind = "hide"
+    if name != "paligemma":  # whose processor takes no prompt without an image
+        without = model.prepare(text=QUESTION)
+        blind = (without, ma.asked(model, without))
+    evidence = gather(
+        case.generation, case.asked, reread, case.inputs, blind=blind, noised=noised, views=views, lens=lens, capture=capture
+    )
+    table = signals(evidence, [at(0), at(1)])
+    assert not table.refused and np.isfinite(table.values[1]).all()
+    np.testing.assert_allclose(evidence.blind, evidence.blind_answer.logits)
+    assert np.abs(evidence.noised - case.answer.logits).max() > 1e-4
+
+
+def test_what_cannot_go_without_an_image_can_hide_it():
+    case = told("instructblip")
+    with pytest.raises(ValueError, match="needs pixel_values"):
+        case.model.prepare(text=QUESTION)
+    hidden = ma.reread(case.model, case.inputs, case.ids, edits=hidden_image(case.answer), want={"heads"})
+    blind = answer_in(hidden, case.ids, case.asked)
+    for row in blind.rows[2]:
+        assert not row[:, : len(case.asked.rows)][:, case.answer.image].any()
+    assert unmoved_without_image(case.answer, blind.logits, at(2)) < -1e-5
+    assert vision_aware_divergence(case.whole, blind, at(2)).values.max() > 1e-4
+
+
+def test_an_empty_answer_has_empty_evidence():
+    case = told("llava")
+    evidence = gather(replace(case.generation, tokens=()), case.asked, partial(ma.reread, case.model), case.inputs)
+    assert signals(evidence).words == ()
 
 
 # ---- the table
