@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from world.trust.entries_maps import on_grid
 from world.trust.head_scores import agreement, truths, within_layers
 from world.trust.map_scores import faithfulness, follows, score_maps, steps_of, twins_of
 from world.trust.registry import RANDOM, Entry, entries
+from world.trust.run import SHORT, Job, do
 from world.trust.token_scores import right_under, score_pruners
 from world.trust.type_scores import chance_of, compared, in_common, kept_share, matched_heads
 
@@ -287,3 +289,15 @@ def test_dropping_the_object_costs_the_answer_and_dropping_the_rest_does_not() -
 
 def _nothing() -> entries_tokens.TokenPlan:
     return entries_tokens.kept_by_rate("random_tokens", some_case(), 108)
+
+
+@needs_vit
+def test_seeds_are_compared_where_there_is_a_second_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("world.trust.type_scores.HALVINGS", 2)
+    job = Job("types", "vit", replace(SHORT, types=4), tmp_path)
+    alone = do(job)
+    assert {s.against for s in alone.scores} == {"two halves of the images"}
+    assert alone.notes == (f"No second vit lies in {tmp_path}, so types are not compared between seeds.",)
+    twice = do(replace(job, second=MODELS))
+    assert [s.value for s in twice.scores if s.against == "two seeds of the model"] == pytest.approx([1, 1, 1])
+    assert not twice.notes
