@@ -1,135 +1,26 @@
-"""The pieces of the page Embedding: controls, maps of queries and keys or hidden states, neighbours, and what was gathered."""
+"""The pieces of the page Embedding: maps of queries and keys or hidden states, neighbours, and what was gathered."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from ui import controls, page, sentences, session, set_jobs, state
-from ui.jobs import Progress
-from ui.pictures import Picture
+from ui import page, sentences, session, state
+from ui.embedding_asked import Asked
 from ui.results import embedding
-from ui.results.heads import Text, largest_object, pass_seconds, subject_for
+from ui.results.heads import largest_object
 
 if TYPE_CHECKING:
-    from model_adapters import Model, Site
+    from model_adapters import Site
     from ui.point_map import PointMap, Tokens
 
 HEIGHT = 500
 NEIGHBOURS = 8
 LISTED = 400
 _TOKEN = "embedding-token"
-_BY = {"pca": "PCA", "umap": "UMAP", "t-sne": "t-SNE"}
-_SECONDS = {"umap": (15, 1.1e-3), "t-sne": (1, 1.5e-2)}
-"""Seconds to begin with, and per point."""
-_EVERY = "any"
 _WITH_MENU = [9, 1]
-MODES = {"heads": "queries, keys", "states": "hidden states", "colours": "colours"}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the controls say."""
-
-    mode: str
-    count: int
-    by: Any
-    colouring: Any
-
-
-def wish() -> Wish:
-    """The row of controls, without the search."""
-    from ui.results.embedding_maps import COLOURINGS
-
-    mode = controls.pick("show", "Show", tuple(MODES), format=lambda each: MODES[each])
-    count = controls.pick("beside", "Pictures", (1, 4, 8, 32), default=4, help="The chosen one and drawn scenes beside it.")
-    if mode == "colours":
-        return Wish(mode, count, "pca", "kind")
-    by = controls.pick("points-by", "Places by", tuple(_BY), format=lambda each: _BY[each])
-    colouring = controls.pick("points-colour", "Colours tell", COLOURINGS)
-    return Wish(mode, count, by, colouring)
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """One tower of one model before several pictures."""
-
-    seen: embedding.Seen
-    key: tuple
-    """Names it in the keys of jobs."""
-
-
-def look(model: Model, name: str, weights: str, tower: str, text: Text, picture: Picture, count: int) -> Asked:
-    """Run the model on the pictures; the page stops until that is done."""
-    ids = embedding.companions(picture, count)
-    key = (name, weights, tower, text, picture.key, ids)
-
-    def make(progress: Progress) -> embedding.Seen:
-        return embedding.look(model, embedding.known_pictures(ids, picture), text, tower, progress)
-
-    once = ("seconds", name, weights, tower, text)
-    seconds = session.get(once, lambda _: pass_seconds(subject_for(model, picture, text)), label="Running the model once")
-    found: Any = set_jobs.begin(
-        ("view", "embedding", *key), make, label="Looking at the pictures", what=f"{count} pictures",
-        seconds=3 * seconds * count, button="Look at them",
-    )  # fmt: skip
-    if found is None:
-        st.stop()
-    if "grid" not in found.offered:
-        st.info(f"Tokens of the {tower} tower have no place on a picture. Choose the vision tower.", icon=":material/info:")
-        st.stop()
-    return Asked(found, key)
-
-
-def refuse(model: Model, reason: str) -> None:
-    """Why queries and keys cannot be shown, and what can."""
-    able = "Its hidden states and the colours of its patches can be shown: choose them above."
-    st.info(
-        f"{reason.rstrip('.')}, and {model.name} does not give them. {able}",
-        icon=":material/info:",
-    )
-
-
-def placed(asked: Asked, kind: tuple, by: str, make: Any) -> Any:
-    """Points placed by PCA at once; by others when they are there, and by PCA until then."""
-    quick = session.get(("embedding", *asked.key, *kind, "pca"), lambda _: make("pca"), label="Placing points")
-    if by == "pca":
-        return quick
-    first, each = _SECONDS[by]
-    count = len(quick.tokens.kind)
-    slow = session.part(
-        ("embedding", *asked.key, *kind, by),
-        lambda _: make(by),
-        label=f"{_BY[by]} of {count:,} points; until then PCA",
-        estimate=f"about {first + each * count:.0f} s",
-        lane="long",
-    )
-    return quick if slow is None else slow
-
-
-def search(tokens: Tokens, seen: embedding.Seen) -> np.ndarray | None:
-    """Where to look for: a picture, a row, a column, an object; None where nothing is asked."""
-    titles = [picture.title for picture in seen.pictures]
-    rows, columns = (range(int(tokens.place[:, axis].max()) + 1) for axis in (0, 1))
-    with st.popover("Find", icon=":material/search:", help="Points that fit stay bright."):
-        picture = st.selectbox("Picture", [_EVERY, *titles], key="find-picture")
-        word = st.selectbox("What is there", [_EVERY, *sorted(word for word in tokens.words if word)], key="find-word")
-        left, right = st.columns(2)
-        row = left.selectbox("Row", [_EVERY, *rows], key="find-row")
-        column = right.selectbox("Column", [_EVERY, *columns], key="find-column")
-    found = embedding.matching(
-        tokens,
-        picture=None if picture == _EVERY else titles.index(picture),
-        row=None if row == _EVERY else int(row),
-        column=None if column == _EVERY else int(column),
-        word=None if word == _EVERY else str(word),
-    )
-    if found is not None:
-        st.caption(f"{int(found.sum()):,} of {len(found):,} points fit")
-    return found
 
 
 def draw_head(

@@ -1,154 +1,27 @@
-"""The pieces of the page Patterns: controls, the map, the inspector of a head, and heads that meet conditions."""
+"""The pieces of the page Patterns: thresholds, groups, the map, and the inspector of a head."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from ui import colours, controls, head_choice, link, page, sentences, session, set_jobs, state
-from ui.jobs import Progress
-from ui.pictures import picture
-from ui.point_map.points import trimmed
-from ui.results import patterns, patterns_query
-from ui.results.heads import Text, pass_seconds, row_of, scene_ids, sites_of, subject_for
+from ui import controls, head_choice, page, sentences, state
+from ui.patterns_asked import Asked, Wish
+from ui.patterns_find import send
+from ui.patterns_pictures import bars_against, pattern_image
+from ui.results import patterns
+from ui.results.heads import row_of
 
 if TYPE_CHECKING:
     from analysis.clusters import Clusters
-    from analysis.head_query import FoundHead, HeadTable
     from analysis.head_types import HeadTypes
     from analysis.patterns import AlignedMaps, PatternSummary
-    from analysis.results import Embedding, HeadMatrix
-    from model_adapters import Model, Site
+    from analysis.results import Embedding
     from ui.results.passport import Portraits
 
-_PAGES = Path(__file__).resolve().parents[1] / "pages"
 HEIGHT = 500
-CARDS = 12
-_PASSES = 8
-"""A scene that is summed up costs about so many plain passes."""
-_ACROSS = 6
-_SLOW = {"umap": "compiling and fitting: about 20 s the first time", "t-sne": "a few seconds"}
-_VALUES = {"strength": "mean weight of a pair", "mass": "share of attention"}
-_BY = {"pca": "PCA", "umap": "UMAP", "t-sne": "t-SNE"}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the controls say."""
-
-    ids: tuple[str, ...]
-    by: Any
-    colouring: Any
-    value: Any
-    how: Any
-    size: int
-
-
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """One tower of one model over a set of scenes: what all parts of the page are about."""
-
-    model: Model
-    key: tuple
-    """Names it in the keys of jobs."""
-    tower: str
-    text: Text
-    ids: tuple[str, ...]
-
-    @property
-    def sites(self) -> tuple[Site, ...]:
-        """Rows of the tower's head matrix."""
-        return sites_of(self.model, self.tower)
-
-
-def wish() -> Wish:
-    """The row of controls."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        count = controls.pick(
-            "pattern-scenes", "Scenes", (8, 16, 32, 64), default=16, help="Patterns are means over so many drawn scenes."
-        )
-        by = controls.pick(
-            "pattern-by", "Places by", tuple(_BY), format=lambda each: _BY[each], help="Heads with like patterns lie together."
-        )
-        colouring = controls.pick("frames", "Frames tell", ("type", "group", "layer"))
-        with st.popover("Summary", icon=":material/compress:", help="What a pattern is, and how it becomes a few numbers."):
-            value = controls.pick("pattern", "Patterns show", tuple(_VALUES), format=lambda each: _VALUES[each])
-            st.caption("Far offsets have few pairs, so shares fade with distance even where a head looks everywhere alike.")
-            how = controls.pick("summary", "By", ("pca", "autoencoder"), format=lambda each: "PCA" if each == "pca" else each)
-            size = controls.slide("summary-numbers", "Numbers per head", 2, 32, 8, step=1)
-    return Wish(scene_ids(count), by, colouring, value, how, size)
-
-
-def portraits(asked: Asked) -> Portraits:
-    """What all heads do over the set; the page stops until it is known."""
-
-    def make(progress: Progress) -> Portraits:
-        from ui.results.passport import portraits as made
-
-        return made(asked.model, asked.ids, asked.text, asked.tower, progress)
-
-    seconds = _first_look(asked)
-    found: Any = set_jobs.begin(
-        ("portraits", *asked.key), make, label=f"Looking at {len(asked.ids)} scenes", what=f"{len(asked.ids)} scenes",
-        seconds=_PASSES * seconds * len(asked.ids), button="Look at them",
-    )  # fmt: skip
-    if found is None:
-        st.stop()
-    return found
-
-
-def _first_look(asked: Asked) -> float:
-    """Seconds of one plain pass; a tower without patches is refused here."""
-
-    def make(progress: Progress) -> tuple[float, bool]:
-        subject = subject_for(asked.model, picture(asked.ids[0]), asked.text)
-        return pass_seconds(subject), patterns.has_patterns(asked.model, subject, asked.tower)
-
-    seconds, able = session.get(("first look", *asked.key[:4]), make, label="Running the model once")
-    if not able:
-        st.info(
-            f"A pattern is attention between patches around the one that asks. In the {asked.tower} tower of {asked.model.name} "
-            "no patches attend to each other. Another tower or model works, such as bundled:vit.",
-            icon=":material/info:",
-        )
-        st.stop()
-    return seconds
-
-
-def maps_of(asked: Asked, found: Portraits, wanted: Wish) -> AlignedMaps:
-    """The patterns as shares, as they were summed up, or as mean weights of pairs."""
-    if wanted.value == "mass":
-        return found.maps
-    first = picture(asked.ids[0])
-    return session.get(
-        ("patterns-maps", *asked.key),
-        lambda _: patterns.of_pairs(asked.model, found.maps, first, asked.text),
-        label="Averaging patterns",
-    )
-
-
-def summary(asked: Asked, maps: AlignedMaps, wanted: Wish) -> PatternSummary:
-    """Each pattern as a few numbers."""
-    key = ("patterns-summary", *asked.key, wanted.value, wanted.how, wanted.size)
-    return session.get(key, lambda _: patterns.summarised(maps, wanted.how, wanted.size), label="Summing up patterns")
-
-
-def embedding(asked: Asked, maps: AlignedMaps, codes: PatternSummary, wanted: Wish) -> Embedding:
-    """Places on the map: by PCA at once, by others when they are there."""
-    if wanted.by == "pca":
-        return patterns.placed(maps, codes, wanted.how, "pca")
-    made = session.part(
-        ("patterns-places", *asked.key, wanted.value, wanted.how, wanted.size if wanted.how != "pca" else 0, wanted.by),
-        lambda _: patterns.placed(maps, codes, wanted.how, wanted.by),
-        label=f"{_BY[wanted.by]} of {len(maps.heads)} heads; until then PCA",
-        estimate=_SLOW[wanted.by],
-        lane="long",
-    )
-    return made if made is not None else patterns.placed(maps, codes, wanted.how, "pca")
 
 
 def type_sliders(found: Portraits) -> HeadTypes:
@@ -224,15 +97,6 @@ def own_place(asked: Asked) -> patterns.Place:
     return patterns.Place(row_of(asked.sites, site) or 0, head)
 
 
-def send(heads: list[patterns.Place], key: str, note: str) -> None:
-    """A set of heads, and the way on to the page that takes them out."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(note)
-        if st.button("Send to Prune", key=key, icon=":material/content_cut:", disabled=not heads):
-            state.choose(heads=tuple((place.row, place.head) for place in heads))
-            st.switch_page(_PAGES / "change" / "prune.py")
-
-
 def inspect(asked: Asked, maps: AlignedMaps, types: HeadTypes, codes: PatternSummary) -> None:
     """The chosen head: its pattern, its numbers against the thresholds, its type and why."""
     place = own_place(asked)
@@ -263,106 +127,6 @@ def _strongest(pattern: np.ndarray) -> str:
     y, x = np.unravel_index(int(np.nanargmax(pattern)), pattern.shape)
     where = sentences.offset(int(y) - pattern.shape[0] // 2, int(x) - pattern.shape[1] // 2)
     return f"The query is in the middle. Brightest: {np.nanmax(pattern):.1%} {where}.".replace("%", " %")
-
-
-def pattern_image(pattern: np.ndarray, side: int = 264) -> np.ndarray:
-    """[side, side, 4] uint8: a pattern in the colours of attention, its largest number brightest; the query is outlined."""
-    pattern = trimmed(pattern)
-    table = np.array([[int(c[n : n + 2], 16) for n in (1, 3, 5)] for c in colours.sequential(256)], np.uint8)
-    share = np.nan_to_num(pattern) / max(float(np.nanmax(pattern)), 1e-12)
-    picture = np.concatenate([table[np.rint(share * 255).astype(int)], np.full((*pattern.shape, 1), 255, np.uint8)], -1)
-    picture[np.isnan(pattern)] = (128, 128, 128, 40)
-    zoom = max(1, round(side / max(pattern.shape)))
-    large = picture.repeat(zoom, 0).repeat(zoom, 1)
-    top, left = ((n // 2) * zoom for n in pattern.shape)
-    box = large[top : top + zoom, left : left + zoom]
-    for edge in (box[:1], box[-1:], box[:, :1], box[:, -1:]):
-        edge[...] = 255
-    return large
-
-
-def bars_against(types: HeadTypes, row: int, head: int) -> str:
-    """All measures of a head as bars, each with its threshold."""
-    limits = dict(types.thresholds)
-    lines = []
-    for name, value in zip(types.measures.names, types.measures.values[row, head], strict=True):
-        if np.isnan(value):
-            continue
-        passed, width = value >= limits[name], 100 * float(np.clip(value, 0, 1))
-        shade = colours.colour_of(name) if passed else colours.NEUTRAL
-        lines.append(
-            f"<div style='display:flex;align-items:center;gap:6px;font-size:.8rem;line-height:1.45'>"
-            f"<span style='width:4.3em'>{'<b>' if passed else ''}{name}{'</b>' if passed else ''}</span>"
-            f"<span style='position:relative;flex:1;height:.7em;background:{colours.FAINT};border-radius:3px'>"
-            f"<span style='position:absolute;inset:0 auto 0 0;width:{width:.0f}%;background:{shade};border-radius:3px'></span>"
-            f"<span title='threshold {limits[name]:.2f}' style='position:absolute;top:-2px;bottom:-2px;"
-            f"left:{100 * limits[name]:.0f}%;width:2px;background:currentColor'></span></span>"
-            f"<span style='width:2.4em;text-align:right'>{_number(value)}</span></div>"
-        )
-    return "".join(lines)
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
-
-
-def importances(asked: Asked) -> HeadMatrix | None:
-    """How much each head matters, once it is known; the rest of the page does not wait for it."""
-    if reason := _why_no_importance(asked):
-        st.caption(f"Importance is not known here: {reason}")
-        return None
-    return session.part(
-        ("patterns-importance", *asked.key),
-        lambda progress: patterns.importance(asked.model, asked.ids, asked.text, asked.tower, progress),
-        label="Importance of every head",
-        estimate="one pass forth and back per scene",
-    )
-
-
-def _why_no_importance(asked: Asked) -> str:
-    return subject_for(asked.model, picture(asked.ids[0]), asked.text).refusals.get("gradients", "")
-
-
-def query(table: HeadTable) -> tuple[FoundHead, ...]:
-    """The line of conditions, and the heads that meet them all."""
-    offered = patterns_query.suggestions(table.names)
-    first = "on object: top 10 %" if "on object: top 10 %" in offered else "distance: bottom 10 %"
-    link.begin("find", [first], lambda text: [part for part in text.split(",") if part])
-    texts = st.multiselect(
-        "Conditions", list(dict.fromkeys([*offered, *st.session_state["find"]])), key="find", accept_new_options=True,
-        label_visibility="collapsed", placeholder="local, importance: top 10 %, on object > 1.5 …", persist_state="session",
-    )  # fmt: skip
-    link.keep("find", texts, [first])
-    st.caption(f"All of them must be met. Write your own: a type, a bound, a share. Numbers: {', '.join(table.names)}.")
-    try:
-        return patterns_query.found(table, texts) if texts else ()
-    except ValueError as error:
-        st.warning(str(error), icon=":material/help:")
-        return ()
-
-
-def cards(asked: Asked, maps: AlignedMaps, heads: tuple[FoundHead, ...]) -> None:
-    """Found heads with their evidence; a click chooses one."""
-    by_place = dict(zip(patterns.places_of(maps.heads, asked.sites), maps.values, strict=True))
-    own = patterns.places_of([(head.site, head.head) for head in heads], asked.sites)
-    shown = range(min(len(heads), CARDS))
-    for start in shown[::_ACROSS]:
-        for column, number in zip(st.columns(_ACROSS, gap="small"), shown[start : start + _ACROSS], strict=False):
-            with column.container(border=True):
-                _card(own[number], heads[number], by_place.get(own[number]))
-    if len(heads) > CARDS:
-        st.caption(f"And {len(heads) - CARDS} more; “Send to Prune” takes all of them.")
-
-
-def _card(place: patterns.Place, head: FoundHead, pattern: np.ndarray | None) -> None:
-    if pattern is not None:
-        st.image(pattern_image(pattern, 120), width=96)
-    evidence = [f"{name} {value:.2f}" for name, value in head.evidence] or [f"confidence {sentences.share(head.confidence)}"]
-    st.markdown("  \n".join([f"**{head.type}**", *evidence]))
-    st.button(
-        str(place).capitalize(), key=f"card-{place.row}-{place.head}", width="stretch",
-        on_click=state.choose, kwargs={"layer": place.row, "head": place.head},
-    )  # fmt: skip
 
 
 def under_map(

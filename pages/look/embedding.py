@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import controls, embedding_view, head_choice, notes, page, pickers, session
+from ui import controls, embedding_asked, embedding_view, head_choice, notes, page, pickers, session
 from ui.results import embedding
 
 page.header("Embedding", "Which queries meet which keys?", about=("model", "picture", "head"))
@@ -11,19 +11,19 @@ model = session.model(name, weights)
 tower, text = pickers.tower(model), pickers.text(model)
 row = st.container(horizontal=True, vertical_alignment="bottom", gap="small")
 with row:
-    wanted = embedding_view.wish()
-asked = embedding_view.look(model, name, weights, tower, text, picture, wanted.count)
+    wanted = embedding_asked.wish()
+asked = embedding_asked.look(model, name, weights, tower, text, picture, wanted.count)
 seen = asked.seen
 
 if wanted.mode == "heads":
     if reason := embedding.why_no_queries(seen):
-        embedding_view.refuse(model, reason)
+        embedding_asked.refuse(model, reason)
         st.stop()
     site, head = embedding.same_head(seen, *head_choice.chosen_head(model, tower))
-    found = embedding_view.placed(asked, (site, head), wanted.by, lambda by: embedding.head_points(seen, site, head, by))
+    found = embedding_asked.placed(asked, (site, head), wanted.by, lambda by: embedding.head_points(seen, site, head, by))
     left, right = st.columns([5, 2], gap="medium")
     with row:
-        marked = embedding_view.search(found.tokens, seen)
+        marked = embedding_asked.search(found.tokens, seen)
     with right:
         st.markdown(f"**Layer {seen.sites.index(site)}, head {head}** among all heads")
         embedding_view.overview(asked)
@@ -38,9 +38,9 @@ else:
         embedding_view.colours(asked, layer)
         notes.how_to_read("patch_colours", "position_artefact")
         st.stop()
-    found = embedding_view.placed(asked, ("states", layer), wanted.by, lambda by: embedding.state_points(seen, layer, by))
+    found = embedding_asked.placed(asked, ("states", layer), wanted.by, lambda by: embedding.state_points(seen, layer, by))
     with row:
-        marked = embedding_view.search(found.tokens, seen)
+        marked = embedding_asked.search(found.tokens, seen)
     chosen, items = embedding_view.draw_states(found, asked, layer, wanted.colouring, marked)
     vectors, joint = found.vectors, False
 

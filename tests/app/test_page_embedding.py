@@ -11,7 +11,7 @@ from tests.app.small_models import small_vit_without_class_token
 from ui import pictures, session
 from ui.jobs import Progress
 from ui.point_map.points import Tokens
-from ui.results import embedding, embedding_maps
+from ui.results import embedding, embedding_maps, embedding_tokens
 from ui.results.set_snippet import set_snippet
 
 
@@ -63,11 +63,11 @@ def test_tokens_know_row_column_and_what_is_there(seen, points):
 
 def test_a_search_finds_exactly_what_fits(points):
     tokens = points.tokens
-    found = embedding.matching(tokens, picture=1, row=4, word="background")
+    found = embedding_tokens.matching(tokens, picture=1, row=4, word="background")
     there = [tokens.words[word] == "background" for word in tokens.word]
     by_hand = [i for i, fits in enumerate(there) if fits and tokens.picture[i] == 1 and tokens.place[i, 0] == 4]
     assert np.flatnonzero(found).tolist() == by_hand and by_hand
-    assert embedding.matching(tokens) is None
+    assert embedding_tokens.matching(tokens) is None
 
 
 def test_neighbours_are_those_of_a_plain_search(points):

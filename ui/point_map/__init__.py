@@ -16,7 +16,7 @@ import streamlit as st
 
 from ui.point_map.points import Gallery, Group, Marks, PointMap, Tokens, pattern_bytes
 
-SCRIPTS = ("pieces.js", "space.js", "marks.js", "pictures.js", "map.js", "listening.js", "entry.js")
+SCRIPTS = ("pieces.js", "space.js", "marks.js", "pictures.js", "map.js", "drawing.js", "listening.js", "entry.js")
 _FOLDER = Path(__file__).parent
 _SHARED = (_FOLDER.parent / "viewer" / "packing.js", _FOLDER.parent / "viewer" / "scales.js")
 """How bytes are unpacked, and the colours of attention, are the viewer's."""

@@ -10,7 +10,8 @@ from PIL import Image
 
 from ui import colours
 from ui.point_map.points import Group, PointMap, Tokens
-from ui.results.embedding import BACKGROUND, KEY, QUERY, UNKNOWN, HeadPoints, Panels, Seen, StatePoints
+from ui.results.embedding import HeadPoints, Panels, Seen, StatePoints
+from ui.results.embedding_tokens import BACKGROUND, UNKNOWN
 
 if TYPE_CHECKING:
     from analysis.projections import PatchColours
@@ -136,9 +137,3 @@ def colour_picture(found: PatchColours, number: int, rows: Rows, size: tuple[int
 def _cell(box: np.ndarray, width: int, height: int) -> tuple[slice, slice]:
     x0, y0, x1, y1 = np.round(box * np.array([width, height, width, height])).astype(int)
     return slice(max(y0, 0), max(y1, y0 + 1)), slice(max(x0, 0), max(x1, x0 + 1))
-
-
-__all__ = [
-    "COLOURINGS", "KEY", "QUERY", "Colouring", "colour_picture", "coloured", "head_map", "panel_map", "patch", "state_map",
-    "with_patches",
-]  # fmt: skip
