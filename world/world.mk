@@ -29,8 +29,10 @@ $(WORLD_WORK)/vit-%.done: $(WORLD_TOWER)
 	$(WORLD_RUN) world.training.run_vision vit $(WORLD_OPTIONS)
 	touch $@
 
+# The second half sees twice as many pictures at a time, and the rate starts again from half: yes and no are learnt there.
 $(WORLD_WORK)/lvlm-%.done: $(WORLD_TOWER)
 	$(WORLD_RUN) world.training.run_language lvlm $(WORLD_OPTIONS)
+	$(WORLD_RUN) world.training.run_language lvlm $(WORLD_OPTIONS) --steps 6400 --batch 16
 	touch $@
 
 define ship

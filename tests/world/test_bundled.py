@@ -93,3 +93,23 @@ def test_loads_by_name_and_passes_its_check(name: str) -> None:
     found = ma.capture(model, model.prepare(image=image, text=text), keep=ma.Keep(queries="last"))
     assert model.report.passed
     assert np.isfinite(found.logits).all()
+
+
+def test_a_second_seed_stands_beside_the_first_and_only_a_second_seed(tmp_path):
+    from world.evaluation.second_seed import write_second
+
+    def card(name, seed, **changes):
+        made = {"title": "a model", "parameters": 3, "images": 10, "training": {"seed": seed, "steps": 5}, "figures": {"x": seed}}
+        (tmp_path / name).mkdir(exist_ok=True)
+        path = tmp_path / name / "card.json"
+        path.write_text(json.dumps(made | changes))
+        return path
+
+    shipped = card("swin", 0)
+    write_second(shipped, card("other", 1))
+    written = json.loads(shipped.read_text())
+    assert written["figures"] == {"x": 0} and written["second_seed"]["figures"] == {"x": 1}
+    with pytest.raises(ValueError, match="Both cards come from seed 0"):
+        write_second(shipped, card("other", 0))
+    with pytest.raises(ValueError, match="images is 10 here and 200 there"):
+        write_second(shipped, card("other", 1, images=200))

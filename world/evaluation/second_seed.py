@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from world.bundled import MODELS
+from world.evaluation.descriptions import TRIED
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,8 @@ def write_second(shipped: Path, second: Path) -> None:
     if card["training"]["seed"] == other["training"]["seed"]:
         raise ValueError(f"a second seed is needed. Both cards come from seed {card['training']['seed']}.")
     card["second_seed"] = {"training": other["training"], "figures": other["figures"]}
-    shipped.write_text(json.dumps(card, indent=1) + "\n")
+    card["tried"] = TRIED.get(shipped.parent.name, "")
+    shipped.write_text(json.dumps({key: value for key, value in card.items() if value != ""}, indent=1) + "\n")
 
 
 def main() -> None:
