@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def clicked(event: Any) -> tuple[int, int] | None:
     return (int(carried[0]), int(carried[1])) if carried is not None and len(carried) > 1 else None
 
 
-def heading(
+@contextmanager
+def titled(
     text: str,
     result: Any,
     figure: Figure,
@@ -74,8 +76,8 @@ def heading(
     help: str = "",
     method: str = "",
     options: Mapping[str, Any] | None = None,
-) -> None:
-    """A picture's title with its menu beside it.
+) -> Iterator[None]:
+    """A picture's title above what is drawn inside, and its menu below.
 
     Args:
         text: the title.
@@ -86,9 +88,9 @@ def heading(
         method: the registered method that made it, where one picture is enough to make it again.
         options: those of the method that differ from its defaults.
     """
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{text}**", help=help or None, width="stretch")
-        page.take_away(result, figure, key=key, title=text, method=method, options=options)
+    st.markdown(f"**{text}**", help=help or None)
+    yield
+    page.take_away(result, figure, key=key, title=text, method=method, options=options)
 
 
 def title(model: Model, tower: str) -> str:

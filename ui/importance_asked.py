@@ -84,22 +84,22 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
     if reason := start.subject.refusals.get("logits"):
         st.info(f"Importance is about an answer. {reason} A model with a classifier works.", icon=":material/block:")
         st.stop()
-    over, count, shown, against = st.columns([1.5, 1.2, 2.8, 1.9], vertical_alignment="bottom")
-    with over:
+    titles = {name: metric.title for name, metric in metrics.BY_NAME.items()}
+    cheap_ones = [metric.name for metric in metrics.CHEAP]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         is_set = controls.pick("over", "Importance on", (ONE, SET)) == SET
-    with count:
         if is_set:
-            scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8)
+            with st.container(width=150):
+                scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8)
         else:
             scenes = 0
             _answer(start)
-    titles = {name: metric.title for name, metric in metrics.BY_NAME.items()}
-    with shown:
-        names = controls.pick_many(
-            "metrics", "Side by side", list(titles), default=metrics.SHOWN, most=3, format=titles.__getitem__
-        )
-    with against:
-        cheap = controls.pick("against", "Against the exact", [m.name for m in metrics.CHEAP], format=titles.__getitem__)
+        with st.container(width="stretch"):
+            names = controls.pick_many(
+                "metrics", "Side by side", list(titles), default=metrics.SHOWN, most=3, format=titles.__getitem__
+            )
+        with st.container(width=215):
+            cheap = controls.pick("against", "Against the exact", cheap_ones, format=titles.__getitem__)
     return replace(start, over_set=is_set, scenes=scenes, shown=tuple(names or metrics.SHOWN), against=cheap)
 
 
@@ -110,8 +110,9 @@ def _answer(asked: Asked) -> None:
     from ui.sentences import probability
 
     share = float(softmax(asked.subject.scores)[asked.label])
-    st.caption("The answer")
-    st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
+    with st.container(width=90, gap="small"):
+        st.caption("The answer")
+        st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
 
 
 def found(asked: Asked) -> Importances | None:

@@ -40,10 +40,10 @@ def matrices(asked: Asked, result: Importances) -> None:
             figure = draw(matrix, chosen=head_choice.outlined(matrix.sites, asked.model, asked.tower))
             figure.update_traces(colorbar={"title": {"text": matrix.unit}}, selector={"type": "heatmap"})
             method, options = ("", {}) if asked.over_set else BY_NAME[name].again
-            head_choice.heading(
-                BY_NAME[name].title, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options
-            )
-            head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
+            with head_choice.titled(
+                BY_NAME[name].heading, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options
+            ):
+                head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
     for name in asked.shown:
         if name in result.refused:
             st.caption(f":material/block: {BY_NAME[name].title}: {result.refused[name]}")
@@ -154,8 +154,8 @@ def _removal(asked: Asked, result: Importances) -> None:
     )  # fmt: skip
     if curves is not None:
         figure = draw(curves)
-        head_choice.heading("Heads removed together", curves, figure, key="away-removal")
-        st.plotly_chart(figure, key="removal", width="stretch", config=_BARE)
+        with head_choice.titled("Heads removed together", curves, figure, key="away-removal"):
+            st.plotly_chart(figure, key="removal", width="stretch", config=_BARE)
         kinds = ", ".join(BY_NAME[name].title.lower() for name in names)
         about = f"{count} scenes" if asked.over_set else "this picture"
         st.caption(
@@ -180,8 +180,8 @@ def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) 
         st.caption(f"Each is held to the exact effect that it can predict, after the arrow; {found[0].drawn} drawn anew.")
     alike = agreement.agreement(result, result.names())
     figure = draw(alike)
-    head_choice.heading("How alike are the rankings of heads?", alike, figure, key="away-alike")
-    st.plotly_chart(figure, key="alike", width="stretch", config=_BARE)
+    with head_choice.titled("How alike are the rankings of heads?", alike, figure, key="away-alike"):
+        st.plotly_chart(figure, key="alike", width="stretch", config=_BARE)
 
 
 def _by_class(asked: Asked, result: Importances) -> None:
@@ -198,8 +198,8 @@ def _by_class(asked: Asked, result: Importances) -> None:
     figure = draw(grouped)
     told = [f"{name_of(asked.model, asked.text, int(c))} ({n})" for c, n in zip(grouped.classes, grouped.images, strict=True)]
     figure.update_yaxes(tickvals=list(range(len(told))), ticktext=told)
-    head_choice.heading(f"{BY_NAME[name].title}, class by class", grouped, figure, key="away-classes")
-    st.plotly_chart(figure, key="classes", width="stretch", config=_BARE)
+    with head_choice.titled(f"{BY_NAME[name].title}, class by class", grouped, figure, key="away-classes"):
+        st.plotly_chart(figure, key="classes", width="stretch", config=_BARE)
     st.caption(
         f"{BY_NAME[name].title}, averaged over the scenes of each class (how many in brackets). Few scenes make a noisy row."
     )

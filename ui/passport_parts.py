@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BARE = {"displayModeBar": False}
 PRINT = """<style>@media print{[data-testid=stSidebar],header,
-[data-testid=stToolbar],.st-key-passport-controls{display:none!important}
+[data-testid=stToolbar],[data-testid=stPopover],[data-testid=stExpander],.st-key-passport-controls{display:none!important}
 [data-testid=stMainBlockContainer]{padding:0!important}}</style>"""
 
 
@@ -141,20 +141,20 @@ def portrait(known: Papers) -> None:
         parts = "" if len(kind.parts) < 2 else f" ({' + '.join(kind.parts)})"
         figure = evidence(kind)
         text = f"Type: {kind.type}{parts}, confidence {kind.confidence:.2f}"
-        head_choice.heading(text, found.types, figure, key="away-type", help=_TYPE_HELP)
-        st.plotly_chart(figure, key="evidence", width="stretch", config=BARE)
+        with head_choice.titled(text, found.types, figure, key="away-type", help=_TYPE_HELP):
+            st.plotly_chart(figure, key="evidence", width="stretch", config=BARE)
     drawn = passport.pattern(found, known.site, known.head)
     if drawn is not None:
         with middle:
             figure = pattern(drawn)
-            head_choice.heading("Mean pattern around the query", found.maps, figure, key="away-pattern")
-            st.plotly_chart(figure, key="pattern", width="stretch", config=BARE)
+            with head_choice.titled("Mean pattern around the query", found.maps, figure, key="away-pattern"):
+                st.plotly_chart(figure, key="pattern", width="stretch", config=BARE)
     row = row_of(found.profile.sites, known.site)
     if row is not None:
         with right:
             figure = ring_curve(found.profile, row, known.head)
-            head_choice.heading("How far it looks", found.profile, figure, key="away-rings")
-            st.plotly_chart(figure, key="own-rings", width="stretch", config=BARE)
+            with head_choice.titled("How far it looks", found.profile, figure, key="away-rings"):
+                st.plotly_chart(figure, key="own-rings", width="stretch", config=BARE)
             st.caption(_reach(found, row, known))
 
 

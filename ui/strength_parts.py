@@ -63,20 +63,22 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
         return subject.capture(), pass_seconds(subject)
 
     capture, seconds = session.get(("attention", name, weights, picture.key, text), look, label="Looking at every head")
-    over, count, which, ring, rest = st.columns([1.1, 1.2, 2.2, 1.2, 1], vertical_alignment="bottom")
-    with over:
-        is_set = controls.pick("over", "Average over", (ONE, SET)) == SET
-    with count:
-        scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8) if is_set else 0
     methods = {method.name: method for method in strengths()}
-    with which:
-        chosen = controls.pick("strength", "Strength", list(methods), format=lambda n: methods[n].title)
-    with ring:
-        per_pair = controls.flag("per_pair", "Per patch", help="Rings as the weight of one patch, not of the whole ring.")
-    with rest, st.popover("Options", icon=":material/tune:", width="stretch"):
-        options = controls.for_method(methods[chosen], without=("tower",))
-        if not options:
-            st.caption("This metric has no options.")
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        is_set = controls.pick("over", "Average over", (ONE, SET)) == SET
+        scenes = 0
+        if is_set:
+            with st.container(width=150):
+                scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8)
+        with st.container(width=230):
+            chosen = controls.pick("strength", "Strength", list(methods), format=lambda n: methods[n].title)
+        with st.popover("Options", icon=":material/tune:"):
+            options = controls.for_method(methods[chosen], without=("tower",))
+            if not options:
+                st.caption("This metric has no options.")
+        per_pair = controls.flag(
+            "per_pair", "Rings per patch", help="Rings as the weight of one patch, not of the whole ring: far rings hold more."
+        )
     return Asked(
         model, (name, weights), picture, subject, capture, pickers.tower(model), text, is_set, scenes,
         methods[chosen], options, per_pair, seconds,
@@ -99,10 +101,10 @@ def matrix(asked: Asked) -> HeadMatrix | None:
         help = f"{method.summary}\n\nRange: {method.range}. {method.misleads}"
         again = "" if asked.over_set or "mask" in method.needs else method.name
         changed = {o.name: asked.options[o.name] for o in method.options if asked.options.get(o.name, o.default) != o.default}
-        head_choice.heading(
+        with head_choice.titled(
             method.title, result, figure, key="away-strength", help=help, method=again, options=changed if again else None
-        )
-        head_choice.chart(figure, "strength-matrix", result.sites, asked.model, asked.tower)
+        ):
+            head_choice.chart(figure, "strength-matrix", result.sites, asked.model, asked.tower)
     return result
 
 
@@ -134,7 +136,7 @@ def profile(asked: Asked) -> Profile | None:
     from ui.figures import draw_sparklines
     from ui.results import strength
 
-    what = "Weight of one patch, by hops" if asked.per_pair else "Weight of each ring, by hops"
+    what = "Weight of a patch by hops" if asked.per_pair else "Weight of a ring by hops"
     method = find("ring_profile")
     if reason := method.why_not(offers(asked.capture, asked.tower)):
         st.info(reason, icon=":material/block:")
@@ -150,11 +152,11 @@ def profile(asked: Asked) -> Profile | None:
         result = session.part(key, lambda progress: strength.profile(asked.subject, asked.tower, asked.per_pair), label="Rings")
     if result is not None:
         figure = draw_sparklines(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
-        head_choice.heading(
+        with head_choice.titled(
             what, result, figure, key="away-rings", help=f"{method.summary} {method.misleads}",
             method="" if asked.over_set else method.name, options={"per_pair": True} if asked.per_pair else None,
-        )  # fmt: skip
-        head_choice.chart(figure, "strength-rings", result.sites, asked.model, asked.tower)
+        ):  # fmt: skip
+            head_choice.chart(figure, "strength-rings", result.sites, asked.model, asked.tower)
     return result
 
 
@@ -185,6 +187,7 @@ def _number(asked: Asked, found: HeadMatrix) -> None:
 def _rings(asked: Asked) -> None:
     from ui.figures.head_pages import ring_bars, rings_on_image
     from ui.results import strength
+    from ui.sentences import share
 
     site, head = head_choice.chosen_head(asked.model, asked.tower)
     capture = asked.capture
@@ -196,7 +199,8 @@ def _rings(asked: Asked) -> None:
     rows = capture.layouts[site].queries
     figure = rings_on_image(found, rows, asked.picture.array, strength.rows_of(capture, site).tolist())
     st.plotly_chart(figure, key="rings", on_select=_choose_patch, selection_mode="points", width="stretch", config=BARE)
-    st.caption(f"Weight of one patch of each ring, seen from row {row}; click another patch.")
+    beside = f" {share(found.elsewhere)} goes to tokens without a place." if found.elsewhere > 0.0005 else ""
+    st.caption(f"Weight of one patch of each ring, seen from row {row}; click another patch.{beside}")
     st.plotly_chart(ring_bars(found), key="ring-bars", width="stretch", config=BARE)
 
 
@@ -222,13 +226,13 @@ def trends(asked: Asked, found: HeadMatrix | None, profiles: Profile | None) -> 
         with left:
             mean = strength.trend(profiles)
             figure = trend_map(mean)
-            head_choice.heading("Layer by layer: how far?", mean, figure, key="away-trend")
-            st.plotly_chart(figure, key="trend", width="stretch", config=BARE)
+            with head_choice.titled("Layer by layer: how far?", mean, figure, key="away-trend"):
+                st.plotly_chart(figure, key="trend", width="stretch", config=BARE)
     if found is not None:
         with right:
             course = layer_trend(found)
             figure = draw(course)
             figure.update_layout(height=260)
-            head_choice.heading(f"{asked.method.title} over depth", course, figure, key="away-depth")
-            st.plotly_chart(figure, key="depth", width="stretch", config=BARE)
+            with head_choice.titled(f"{asked.method.title} over depth", course, figure, key="away-depth"):
+                st.plotly_chart(figure, key="depth", width="stretch", config=BARE)
             st.caption("Mean over a layer's heads; the band spans its lowest to its highest head.")

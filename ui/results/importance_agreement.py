@@ -13,7 +13,7 @@ from ui.results.importance_metrics import BY_NAME, Importances
 
 if TYPE_CHECKING:
     from analysis.answer_changes import Change
-    from analysis.importance_results import ByClass, JointAblation, Trust
+    from analysis.importance_results import ByClass, JointAblation
     from analysis.results import Agreement, HeadMatrix
     from model_adapters import Subject
 
@@ -76,15 +76,6 @@ def agreement(found: Importances, names: Sequence[str]) -> Agreement:
     from analysis.agreement import metric_agreement
 
     return metric_agreement({BY_NAME[name].short: found.matrix(name) for name in names})
-
-
-def trust(found: Importances, truth: str) -> Trust:
-    """How well each cheap metric predicts one exact effect, over the pictures of a set."""
-    from analysis.agreement import agreement_with_exact
-
-    claims = {BY_NAME[n].title: _given(found, n) for n in found.names(exact=False) if BY_NAME[n].truth == truth}
-    heads = int(np.isfinite(found.each[truth].mean(0)).sum())
-    return agreement_with_exact(claims, found.each[truth], top=max(1, heads // 4))
 
 
 def removed(

@@ -54,6 +54,12 @@ class Metric:
         return not self.truth
 
     @property
+    def heading(self) -> str:
+        """The title where the place says what is exact."""
+        told = self.title.removeprefix("Exact: ")
+        return told[:1].upper() + told[1:]
+
+    @property
     def again(self) -> tuple[str, dict[str, Any]]:
         """The method and the options that make it again for one picture; no method where the library has none."""
         if self.method == _EXACT:
