@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ui.jobs import Progress
     from ui.prune_state import Tried
 
-CHOSEN = ("gate_times_gradient", "gate_gradient", "confidence")
+CHOSEN = ("gate_gradient", "gate_times_gradient", "confidence")
 _FOLDER = "slim"
 
 

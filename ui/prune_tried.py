@@ -11,13 +11,27 @@ from ui import controls, prune_state
 from ui.colours import ACCENT, CATEGORICAL, FAINT, NEUTRAL
 from ui.prune_state import Tried
 from ui.prune_view import Bench
+from ui.results.prune import Parts, why_not_sliced
+
+COSTS = {
+    "flops": ("FLOPs", "share of the whole model's FLOPs"),
+    "latency": ("Latency", "ms per picture"),
+    "off": ("Switched off", "heads, branches and layers that are off"),
+}
+
+
+def _cost(one: Tried, by: str) -> float | None:
+    if by == "off":
+        return float(len(one.setting.ids)) if isinstance(one.setting, Parts) else None
+    return one.operations if by == "flops" else one.milliseconds
 
 
 def show_tried(bench: Bench, restore: Callable[[Any], None], current: Any) -> None:
     """Everything that was tried: accuracy against cost; a click restores it."""
     found = list(prune_state.tried(bench.key).values())
-    by = controls.pick("cost", "Against", ("FLOPs", "latency"), format=lambda c: {"FLOPs": "FLOPs", "latency": "Latency"}[c])
-    costs = [t.operations if by == "FLOPs" else t.milliseconds for t in found]
+    start = "off" if why_not_sliced(bench.model) else "flops"
+    by = controls.pick("cost", "Against", tuple(COSTS), default=start, format=lambda c: COSTS[c][0])
+    costs = [_cost(t, by) for t in found]
     priced = [(n, t, cost) for n, (t, cost) in enumerate(zip(found, costs, strict=True)) if cost is not None]
     if not priced:
         st.caption("Settings appear here with what they really cost, once that has been measured.")
@@ -40,7 +54,8 @@ def _pareto(priced: Sequence[tuple[int, Tried, float]], by: str, current: Any, m
 
     costs = [cost for _, _, cost in priced]
     accuracy = [t.accuracy for _, t, _ in priced]
-    front = pareto_front(costs, accuracy)
+    # Of what is off, more is better.
+    front = pareto_front([-cost if by == "off" else cost for cost in costs], accuracy)
     texts = [f"{t.setting.words}<br>KL {t.judged.effect.kl:.2g}" for _, t, _ in priced]
     points = {
         "type": "scatter", "mode": "markers", "x": costs, "y": accuracy, "text": texts, "customdata": [[n] for n, _, _ in priced],
@@ -65,9 +80,19 @@ def _pareto(priced: Sequence[tuple[int, Tried, float]], by: str, current: Any, m
         "layout": {
             "height": 300, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
             "xaxis": {
-                "title": {"text": "share of the whole model's FLOPs" if by == "FLOPs" else "ms per picture"}, "gridcolor": FAINT,
-                "automargin": True, "tickformat": ".0%" if by == "FLOPs" else "",
+                "title": {"text": COSTS[by][1]}, "gridcolor": FAINT,
+                "automargin": True, "tickformat": ".0%" if by == "flops" else "", "range": _ends(costs),
             },
-            "yaxis": {"title": {"text": measure}, "tickformat": ".0%", "gridcolor": FAINT, "automargin": True},
+            "yaxis": {
+                "title": {"text": measure}, "tickformat": ".0%", "gridcolor": FAINT, "automargin": True,
+                "range": _ends([*(t.judged.low.accuracy for _, t, _ in priced), 1.0]),
+            },
         },
     }  # fmt: skip
+
+
+def _ends(values: Sequence[float]) -> list[float]:
+    """The ends of an axis, with a little room."""
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low) or 0.08 * max(abs(high), 0.5)
+    return [low - room, high + room]

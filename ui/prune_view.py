@@ -17,9 +17,12 @@ from ui.results.prune import Parts
 if TYPE_CHECKING:
     from analysis.results import HeadMatrix
     from model_adapters import Model, Site
+    from model_adapters.running_cost import RunningCost
     from ui.results.prune_effect import Asked, Costs, Judged
 
 WHAT = {"parts": "Heads, MLPs, layers", "tokens": "Tokens"}
+UNSURE = ", unsure"
+"""Said of a change of time that is smaller than its spread."""
 KINDS = {"scene": "scenes", "biased": "biased scenes"}
 
 
@@ -182,7 +185,7 @@ def show_strip(bench: Bench, judged: Judged, costs: Costs | None) -> None:
             bench.measure, percent(effect.accuracy), f"{100 * (effect.accuracy - whole.accuracy):+.1f} points",
             f"Interval {percent(judged.low.accuracy)} to {percent(judged.high.accuracy)}; {judged.count} {KINDS[bench.kind]}.",
         )  # fmt: skip
-        _metric("KL", f"{effect.kl:.3g}", None, f"Nats, {judged.low.kl:.2g} to {judged.high.kl:.2g}: how far the answers move.")
+        _metric("KL", nats(effect.kl), None, f"Nats, {judged.low.kl:.2g} to {judged.high.kl:.2g}: how far the answers move.")
         _metric(
             "Flips",
             percent(effect.flips),
@@ -195,16 +198,21 @@ def show_strip(bench: Bench, judged: Judged, costs: Costs | None) -> None:
         f"n = {judged.count} {KINDS[bench.kind]} · {bench.measure.lower()} {percent(effect.accuracy)} "
         f"[{percent(judged.low.accuracy)}, {percent(judged.high.accuracy)}]"
     )
-    if costs is not None and costs.differs is not None:
+    if costs is not None and costs.differs is not None and costs.small is not costs.whole:
         line += f" · gated and sliced logits {agreement(costs)}"
     st.caption(line)
     if costs is not None and costs.refused:
-        st.info(f"The numbers are of the gated model; it cannot really be made smaller: {costs.refused}", icon=":material/info:")
+        st.caption(f":material/info: The answers are of the gated model; it cannot really be made smaller. {costs.refused}")
 
 
 def agreement(costs: Costs) -> str:
     """How far the sliced model's logits are from the gated one's."""
     return "are the same bits" if costs.differs == 0 else f"differ by at most {costs.differs:.1e}"
+
+
+def nats(kl: float) -> str:
+    """0.064; small ones are not spelt out."""
+    return "0" if kl == 0 else "< 0.001" if kl < 0.001 else f"{kl:.3f}" if kl < 1 else f"{kl:.2f}"
 
 
 def percent(share: float) -> str:
@@ -213,7 +221,7 @@ def percent(share: float) -> str:
 
 
 def _metric(label: str, value: str, delta: str | None, told: str, inverse: bool = False) -> None:
-    neutral = delta is None or delta.startswith(("+0.0 ", "+0 %", "-0 %"))
+    neutral = delta is None or delta.startswith(("+0.0 ", "+0 %", "-0 %")) or delta.endswith(UNSURE)
     colour = "off" if neutral else "inverse" if inverse else "normal"
     st.metric(label, value, delta or "–", delta_color=colour, delta_arrow="off" if neutral else "auto", help=told, border=True)  # type: ignore[arg-type]
 
@@ -226,6 +234,12 @@ def _costs(costs: Costs | None) -> list[tuple[str, str, str | None, str]]:
     shown = costs.small or costs.whole
     whole, at = costs.whole, costs.at_once
     ms, spread = costs.milliseconds(shown), [1000 * s / at for s in shown.spread]
+    if costs.refused:
+        return [
+            ("FLOPs", f"{shown.flops / at / 1e6:.0f} M", None, "Of the whole model: this one cannot be made smaller."),
+            ("Parameters", f"{shown.parameters / 1e6:.2f} M", None, "Of the whole model: this one cannot be made smaller."),
+            ("Latency", f"{ms:.1f} ms", None, "Of the whole model: this one cannot be made smaller."),
+        ]
     peak = "Peak memory is told by accelerators only; this ran on a CPU."
     if shown.peak_bytes is not None and whole.peak_bytes is not None:
         peak = f"Peak memory of a pass: {readable(shown.peak_bytes)}, whole model {readable(whole.peak_bytes)}."
@@ -234,12 +248,18 @@ def _costs(costs: Costs | None) -> list[tuple[str, str, str | None, str]]:
         ("FLOPs", f"{shown.flops / at / 1e6:.0f} M", _change(shown.flops, whole.flops), "Of one picture, counted by torch."),
         ("Parameters", f"{shown.parameters / 1e6:.2f} M", _change(shown.parameters, whole.parameters), "Of the sliced model."),
         (
-            "Latency", f"{ms:.1f} ms", _change(shown.seconds, whole.seconds),
+            "Latency", f"{ms:.1f} ms", _faster(shown, whole),
             f"Per picture, {at} at once, median; quartiles {spread[0]:.1f} to {spread[1]:.1f} ms. Whole model: "
             f"{costs.milliseconds(whole):.1f} ms, measured just before. Other work on this machine disturbs it.",
         ),
         ("Weights", readable(size), _change(size, costs.bytes[0]), peak),
     ]  # fmt: skip
+
+
+def _faster(small: RunningCost, whole: RunningCost) -> str:
+    """The change of the time; within the spread of both it says so."""
+    apart = small.spread[1] < whole.spread[0] or whole.spread[1] < small.spread[0]
+    return _change(small.seconds, whole.seconds) + ("" if apart else UNSURE)
 
 
 def _change(now: float, before: float) -> str:

@@ -14,7 +14,7 @@ subject = session.subject(name, weights, picture)
 prune_view.refuse(subject.refusals.get("logits", ""))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     what = controls.pick("what", "What goes", tuple(prune_view.WHAT), format=lambda w: prune_view.WHAT[w])
-    metric = "gate_times_gradient"
+    metric = next(iter(prune_rank.METRICS))
     if what == "parts":
         with st.container(width=260):
             metric = controls.pick("rank", "Heads coloured by", list(prune_rank.METRICS), format=lambda m: prune_rank.METRICS[m])
@@ -35,8 +35,8 @@ strip = st.container()
 left, right = st.columns([2, 1], gap="medium")
 with left:
     ranking = prune_view.ranked(bench, metric)
-    prune_view.show_switches(bench, now, ranking)
     prune_view.recipes(bench, now, ranking)
+    prune_view.show_switches(bench, now, ranking)
 costs = session.part(
     ("prune-costs", *bench.key, now), lambda progress: prune_effect.cost_parts(model, asked, now, bench.sites),
     label="Making the smaller model and measuring both",
@@ -51,7 +51,7 @@ left, right = st.columns(2, gap="medium")
 with left, st.container(border=True):
     prune_more.show_curves(bench)
 with right, st.container(border=True):
-    prune_more.show_search(bench, costs.refused if costs is not None else "")
+    prune_more.show_search(bench, costs.refused if costs is not None else prune.why_not_sliced(model))
 with st.container(border=True):
     prune_more.show_save(bench, now, current)
 notes.how_to_read("pruning_curve", "greedy_search")

@@ -16,7 +16,7 @@ from model_adapters import AdapterError
 from model_adapters.edits import Gate, Skip
 from model_adapters.slimming import load_slim
 from tests.app.pages import opened, settled
-from ui import prune_more
+from ui import prune_more, prune_view
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.prune_view import Bench
@@ -81,6 +81,12 @@ def test_windows_are_not_sliced_and_it_is_said_why():
     model = ma.load("bundled:swin")
     with pytest.raises(AdapterError, match="SwinTransformer cannot be slimmed"):
         prune.cut_for(model, ())
+    assert "SwinTransformer" in prune.why_not_sliced(model)
+
+
+def test_the_whole_model_is_not_called_smaller_than_itself(bench):
+    costs = prune_effect.cost_parts(bench.model, bench.asked, Parts(), bench.sites)
+    assert costs.small is costs.whole and not costs.refused and not prune.why_not_sliced(bench.model)
 
 
 def test_rankings_and_recipes(bench):
@@ -161,6 +167,11 @@ def test_the_saved_model_answers_as_the_gated_one(bench, tmp_path):
         assert module(**bench.asked.inputs[0].tensors).numpy() == pytest.approx(gated, abs=1e-4)
 
 
+def test_numbers_are_said_as_people_say_them():
+    assert [prune_view.nats(n) for n in (0, 0.0002, 0.0643, 1.7512)] == ["0", "< 0.001", "0.064", "1.75"]
+    assert prune_view.percent(0.9062) == "90.6 %"
+
+
 def metrics(page):
     return {metric.label: metric.value for metric in page.metric}
 
@@ -172,7 +183,7 @@ def texts(page):
 def test_the_page_starts_from_heads_that_were_sent_and_puts_them_back(bench):
     page = settled(opened("change/prune", heads="1.1,1.2", n=str(N)), lambda page: metrics(page).get("Latency", "…") != "…")
     judged = prune_effect.judge_parts(bench.model, bench.asked, Parts(((1, 1), (1, 2))), bench.sites, Progress())
-    assert metrics(page)["KL"] == f"{judged.effect.kl:.3g}"
+    assert metrics(page)["KL"] == prune_view.nats(judged.effect.kl) != "0"
     assert "without 2 heads" in texts(page).lower()
     page.button(key="back").click()
     settled(page, lambda page: metrics(page).get("KL") == "0")
@@ -180,7 +191,9 @@ def test_the_page_starts_from_heads_that_were_sent_and_puts_them_back(bench):
 
 
 def test_a_recipe_takes_the_least_important_heads_out():
-    page = settled(opened("change/prune", n="8"), lambda page: page.button and not page.button(key="Keep the top half").disabled)
+    page = settled(
+        opened("change/prune", n="8"), lambda page: any(b.key == "Keep the top half" and not b.disabled for b in page.button)
+    )
     page.button(key="Keep the top half").click()
     settled(page, lambda page: metrics(page).get("KL", "0") != "0")
     assert len(page.session_state["chosen"].heads) == 12

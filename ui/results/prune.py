@@ -111,6 +111,17 @@ def cut_for(model: Model, edits: tuple[Edit, ...]) -> Cut:
     return cut_of(edits, len(blocks), max(site.heads for site in model.report.seen))
 
 
+def why_not_sliced(model: Model) -> str:
+    """The sentence that says why no smaller model can be made; empty where one can, as far as the model's class tells."""
+    from model_adapters import AdapterError
+
+    try:
+        cut_for(model, ())
+    except AdapterError as error:
+        return str(error)
+    return ""
+
+
 def why_not(model: Model) -> str:
     """The sentence that says why this page is not offered for a model; empty where it is."""
     if model.kind == "lvlm":

@@ -172,7 +172,9 @@ def cost_parts(model: Model, asked: Asked, parts: Parts, sites: Sequence[Site]) 
     if module is not None:
         gated = ma.run(model, asked.inputs[0], edits).float().cpu().numpy()
         differs = float(np.abs(_plain(module, asked.inputs[0]) - gated).max())
-    whole, small = side_by_side(model.module, module, tensors)
+    whole, small = side_by_side(model.module, module if parts.any else None, tensors)
+    if module is not None and not parts.any:
+        small = whole
     sizes = [_size(each) if each is not None else 0 for each in (model.module, module)]
     return Costs(whole, small, at_once, (sizes[0], sizes[1]), differs, refused)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from model_adapters.edits import Edit
 
 METRICS: Mapping[str, str] = {
-    "gate_times_gradient": "Gate × gradient",
     "gate_gradient": "Gate gradient per token",
+    "gate_times_gradient": "Gate × gradient",
     "squared_gradient": "Squared gate gradient",
     "confidence": "Confidence",
     "norm_output": "Weight norm, output",
