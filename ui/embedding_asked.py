@@ -23,7 +23,8 @@ _BY = {"pca": "PCA", "umap": "UMAP", "t-sne": "t-SNE"}
 _SECONDS = {"umap": (15, 1.1e-3), "t-sne": (1, 1.5e-2)}
 """Seconds to begin with, and per point."""
 _EVERY = "any"
-MODES = {"heads": "queries, keys", "states": "hidden states", "colours": "colours"}
+MODES = ("heads", "states", "colours")
+_MODES_HELP = "Queries and keys of one head, hidden states of one layer, or patch features as colours."
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def wish() -> Wish:
     """The row of controls, without the search."""
     from ui.results.embedding_maps import COLOURINGS
 
-    mode = controls.pick("show", "Show", tuple(MODES), format=lambda each: MODES[each])
+    mode = controls.pick("show", "Show", MODES, help=_MODES_HELP)
     count = controls.pick("beside", "Pictures", (1, 4, 8, 32), default=4, help="The chosen one and drawn scenes beside it.")
     if mode == "colours":
         return Wish(mode, count, "pca", "kind")

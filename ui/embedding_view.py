@@ -186,8 +186,10 @@ def neighbours(asked: Asked, vectors: np.ndarray, tokens: Tokens, item: int, *, 
     picture = asked.seen.pictures[int(tokens.picture[item])]
     st.caption(f"To the {name_of(tokens, item)} of {picture.title}, in all {vectors.shape[1]} dimensions.")
     told = [(item, "this one"), *((n, f"{far:.2f}  \n{asked.seen.pictures[int(tokens.picture[n])].title}") for n, far in near)]
-    images = [(image, text) for n, text in told if (image := patch(asked.seen, tokens, n)) is not None]
-    st.image([image for image, _ in images], caption=[text for _, text in images], width=84)
+    with st.container(horizontal=True, gap="small"):
+        for n, text in told:
+            if (image := patch(asked.seen, tokens, n)) is not None:
+                st.image(image, caption=text, width=84)
 
 
 def gathered(asked: Asked, tokens: Tokens, items: list[int]) -> None:
@@ -200,8 +202,9 @@ def gathered(asked: Asked, tokens: Tokens, items: list[int]) -> None:
         return
     st.caption(_counted(tokens, items))
     involved = [int(n) for n in np.unique(tokens.picture[items])]
-    shown = [with_patches(asked.seen, tokens, n, items, 150) for n in involved[:8]]
-    st.image(shown, caption=[asked.seen.pictures[n].title for n in involved[:8]], width=130)
+    with st.container(horizontal=True, gap="small"):
+        for n in involved[:8]:
+            st.image(with_patches(asked.seen, tokens, n, items, 150), caption=asked.seen.pictures[n].title, width=112)
     table = [
         {
             "Token": tokens.kinds[tokens.kind[i]], "Picture": asked.seen.pictures[int(tokens.picture[i])].title,
@@ -219,7 +222,8 @@ def _counted(tokens: Tokens, items: list[int]) -> str:
         counted = sorted({name: names.count(name) for name in names if name}.items(), key=lambda each: -each[1])
         return ", ".join(f"{count} {name}" for name, count in counted[:5])
 
-    kinds = most([tokens.kinds[tokens.kind[i]] for i in items])
+    plural = {"query": "queries", "key": "keys", "token": "tokens"}
+    kinds = most([plural[tokens.kinds[tokens.kind[i]]] for i in items])
     return " · ".join(filter(None, [kinds, most([tokens.words[tokens.word[i]] for i in items])]))
 
 

@@ -142,6 +142,20 @@ def test_the_map_frames_each_head_in_the_colour_of_its_type(vit, found):
     assert by_group.id == shown.id
 
 
+@pytest.mark.parametrize("how, by", [("pca", "t-sne"), ("autoencoder", "pca"), ("autoencoder", "t-sne")])
+def test_every_summary_and_projection_places_every_head(found, how, by):
+    summary = patterns.summarised(found.maps, how, 4)
+    assert summary.codes.shape == (24, 4) and 0 <= summary.total_error < 0.5
+    placed = patterns.placed(found.maps, summary, how, by)
+    assert placed.points.shape == (24, 2) and np.isfinite(placed.points).all()
+
+
+def test_dense_groups_may_leave_heads_out(found):
+    clusters = patterns.grouped(patterns.summarised(found.maps, "pca", 4).codes, "density", 3)
+    sizes = np.unique(clusters.labels[clusters.labels >= 0], return_counts=True)[1]
+    assert (sizes >= 3).all() and len(clusters.labels) == 24
+
+
 def types_told(page):
     return next(m.value for m in page.markdown if m.value.startswith("**") and " · **" in m.value)
 

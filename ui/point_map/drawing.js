@@ -7,6 +7,10 @@ Object.assign(PointMap.prototype, {
     return (marked && !marked[item]) || (this.only !== null && group[item] !== this.only) || (this.picked.size > 0 && !this.picked.has(item));
   },
 
+  someFaint() {
+    return Boolean(this.arrays.marked) || this.only !== null || this.picked.size > 0;
+  },
+
   draw() {
     const began = performance.now();
     const { width, height } = this.space;
@@ -24,9 +28,11 @@ Object.assign(PointMap.prototype, {
   drawDots(context) {
     const radius = Math.max(1.4, Math.min(4.5, 60 / Math.sqrt(this.count))) * Math.min(2, Math.sqrt(this.space.zoom));
     this.radius = radius;
-    const sprites = this.colours.map((colour) => dotSprite(colour, radius));
+    const some = this.someFaint();
+    const sprites = this.colours.map((colour) => dotSprite(colour, radius + (some ? 0.8 : 0)));
+    const pale = Math.max(0.03, Math.min(0.15, 150 / this.count));
     for (const faint of [true, false]) {
-      context.globalAlpha = faint ? 0.13 : 0.85;
+      context.globalAlpha = faint ? pale : 0.85;
       for (let item = 0; item < this.count; item++) {
         if (this.faint(item) !== faint) continue;
         const { sprite, side } = sprites[this.arrays.group[item]];

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -111,6 +111,8 @@ def head_points(seen: Seen, site: Site, head: int, by: By = "pca") -> HeadPoints
     from analysis.projections import query_key_embedding
 
     joint = query_key_embedding(seen.captures, site, head, by=by)
+    # Kept for many heads at once: half the precision is more than distances need.
+    joint = replace(joint, vectors=joint.vectors.astype(np.float32))
     sides = [tokens_of(seen.pictures, [getattr(c.layouts[site], side) for c in seen.captures]) for side in ("queries", "keys")]
     links, strength = _links(seen, site, head)
     return HeadPoints(joint, joined(sides[0], sides[1]), links, strength)
