@@ -82,6 +82,14 @@ def _portraits(asked: Asked, count: int) -> Portraits | None:
 
     ids = scene_ids(count)
 
+    def ask(progress: Progress) -> str:
+        return passport.why_no_portraits(asked.model, asked.picture, asked.text, asked.tower)
+
+    reason = session.get(("why no portraits", *asked.key), ask, label="Asking where its tokens lie")
+    if reason:
+        st.info(reason, icon=":material/block:")
+        return None
+
     def make(progress: Progress) -> Portraits:
         return passport.portraits(asked.model, ids, asked.text, asked.tower, progress)
 

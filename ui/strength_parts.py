@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, pickers, session, set_jobs, state
+from ui import controls, head_choice, pickers, pictures, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 
@@ -91,7 +91,8 @@ def matrix(asked: Asked) -> HeadMatrix | None:
     from ui.results import strength
 
     method = asked.method
-    if reason := strength.why_not(method, asked.capture, asked.tower, asked.picture, asked.options):
+    shown = pictures.picture(asked.ids[0]) if asked.over_set else asked.picture
+    if reason := strength.why_not(method, asked.capture, asked.tower, shown, asked.options):
         st.info(reason, icon=":material/block:")
         return None
     result = _strength(asked)

@@ -156,3 +156,9 @@ def test_a_model_without_answers_has_a_portrait_and_says_what_is_missing(monkeyp
     page = settled(opened("heads/passport", model="timm:small", portrait="8"), lambda page: page.info and sentence(page))
     assert any("shows in an answer" in info.value for info in page.info)
     assert "removing" not in sentence(page)
+
+
+def test_a_tower_without_patches_says_so_and_still_tells_what_a_head_is_worth():
+    page = settled(opened("heads/passport", model="bundled:clip", tower="text", layer="1", head="1"), sentence)
+    assert any("no pattern and no type" in info.value for info in page.info)
+    assert "removing it" in sentence(page)

@@ -122,3 +122,11 @@ def test_a_shaken_model_without_a_class_token_shows_its_distances(monkeypatch, o
     monkeypatch.setattr(ma, "load", lambda name, **options: model)
     page = settled(opened("heads/strength", model="timm:small", layer="9", head="9"), told)
     assert "place" in told(page)[0] and any("Layer 1, head 1" in text.value for text in page.markdown)
+
+
+def test_over_scenes_a_photograph_does_not_matter():
+    link = {"image": "photo:cat", "strength": "object_energy", "scenes": "8"}
+    page = settled(opened("heads/strength", **link), lambda page: page.info)
+    assert any("drawn scene" in info.value for info in page.info)
+    page = settled(opened("heads/strength", over="scenes", **link), told)
+    assert "times its area" in told(page)[0] and "95 % over scenes" in told(page)[0]

@@ -41,6 +41,20 @@ class Portraits:
     """[B] the scenes."""
 
 
+def why_no_portraits(model: Model, picture: pictures.Picture, text: Text, tower: str) -> str:
+    """Why the heads of a tower have no patterns and no types; empty where they have."""
+    import model_adapters as ma
+    from analysis.offsets import has_pairs
+
+    subject = subject_for(model, picture, text)
+    seen = ma.capture(model, subject.inputs, keep=ma.Keep(queries=(0,)))
+    layouts = [seen.layouts[site] for site in seen.sites if site.tower == tower]
+    if any(has_pairs(layout) for layout in layouts):
+        return ""
+    told = next((layout.reason for layout in layouts if layout.reason), "its tokens are no patches of a picture")
+    return f"In the {tower} tower no patch attends to patches ({told}), so its heads have no pattern and no type."
+
+
 def portraits(model: Model, ids: Sequence[str], text: Text, tower: str, progress: Progress) -> Portraits:
     """Capture a set of scenes and sum up every head of a tower; fewer scenes where attention would not fit."""
     from analysis import find
