@@ -75,11 +75,18 @@ def continued(model: Model, inputs: Inputs, ids: Sequence[int]) -> Inputs:
         raise AdapterError(f"{model.name} does not say how its inputs go on behind a prompt: {error}.") from error
     answer = torch.tensor([list(ids)], dtype=torch.long, device=tensors["input_ids"].device)
     longer["input_ids"] = torch.cat([tensors["input_ids"], answer], 1)
-    for name in ("attention_mask", "token_type_ids", "mm_token_type_ids"):
-        value, now = tensors.get(name), longer.get(name)
-        if value is not None and value.shape[-1] == length and (now is None or now.shape[-1] != length + len(ids)):
+    for name, value in tensors.items():
+        now = longer.get(name)
+        if _per_token(name, value, length) and (now is None or now.shape[-1] != length + len(ids)):
             longer[name] = torch.cat([value, torch.full_like(answer, int(name == "attention_mask"), dtype=value.dtype)], 1)
     return replace(inputs, tensors={name: longer[name] for name in tensors}, many=False)
+
+
+def _per_token(name: str, value: Any, length: int) -> bool:
+    """Whether an input says something of every token of the prompt; of the answer it then says nothing (0)."""
+    if not isinstance(value, torch.Tensor) or value.shape != (1, length):
+        return False
+    return name.endswith(("mask", "type_ids")) and not name.startswith("qformer")
 
 
 def reread(

@@ -113,29 +113,31 @@ def combined_score(
         folds: of the cross-validation.
         model: whose words they are.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedGroupKFold
 
     values, made_up, answers = np.asarray(values, float), np.asarray(made_up, bool), np.asarray(answers)
     _check(values, made_up, answers, names, folds)
-
-    def fitted(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        mean, scale = _moments(values[rows])
-        regression = LogisticRegression(C=strength, max_iter=1000)
-        regression.fit(_standardised(values[rows], mean, scale), made_up[rows])
-        return mean, scale, regression.coef_[0], float(regression.intercept_[0])
-
     unseen = np.zeros(len(values))
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=0)
     for known, left_out in split.split(values, made_up, answers):
-        mean, scale, weights, bias = fitted(known)
+        mean, scale, weights, bias = _fitted(values[known], made_up[known], strength)
         unseen[left_out] = _standardised(values[left_out], mean, scale) @ weights + bias
-    mean, scale, weights, bias = fitted(np.arange(len(values)))
+    mean, scale, weights, bias = _fitted(values, made_up, strength)
     return CombinedScore(
         tuple(names), tuple(mean.tolist()), tuple(scale.tolist()), tuple(weights.tolist()), bias,
         float(roc_auc_score(made_up, unseen)), folds, len(values), int(made_up.sum()), model,
     )  # fmt: skip
+
+
+def _fitted(values: np.ndarray, made_up: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Mean, scale, weights [S] and bias."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, scale = _moments(values)
+    regression = LogisticRegression(C=strength, max_iter=1000)
+    regression.fit(_standardised(values, mean, scale), made_up)
+    return mean, scale, regression.coef_[0], float(regression.intercept_[0])
 
 
 def _check(values: np.ndarray, made_up: np.ndarray, answers: np.ndarray, names: Sequence[str], folds: int) -> None:

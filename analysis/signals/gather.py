@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 
 from analysis.signals.divergence import scores_of
-from analysis.signals.inside import Lens
 from analysis.signals.table import Evidence
-from analysis.words.answer import Asked, answer_in, answer_of
+from analysis.words.answer import Answer, Asked, answer_in, answer_of
 from analysis.words.encoder_decoder import encoder_attention
+from analysis.words.logit_lens import Lens
 from analysis.words.runs import hidden_image
 from model_adapters import Capture, Generation, Keep
 
@@ -53,11 +53,7 @@ def gather(
     def scores(other: Any) -> np.ndarray:
         return scores_of(reread(other, ids, keep=Keep(sites="none")), len(ids))
 
-    without = None
-    if blind == "hide":
-        without = answer_in(reread(inputs, ids, edits=hidden_image(answer), want={"heads"}), ids, asked)
-    elif blind is not None:
-        without = answer_in(reread(blind[0], ids, want={"heads"}), ids, blind[1])
+    without = None if blind is None else _without_image(answer, asked, reread, inputs, blind)
     return Evidence(
         answer,
         blind=None if without is None else without.logits,
@@ -67,3 +63,10 @@ def gather(
         blind_answer=without,
         encoder=None if capture is None else encoder_attention(capture, asked.rows),
     )
+
+
+def _without_image(answer: Answer, asked: Asked, reread: Reread, inputs: Any, blind: tuple[Any, Asked] | str) -> Answer:
+    ids = answer.ids.tolist()
+    if isinstance(blind, str):
+        return answer_in(reread(inputs, ids, edits=hidden_image(answer), want={"heads"}), ids, asked)
+    return answer_in(reread(blind[0], ids, want={"heads"}), ids, blind[1])

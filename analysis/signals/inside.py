@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 from weakref import WeakKeyDictionary
 
@@ -10,11 +9,10 @@ import numpy as np
 
 from analysis.registry import Range, method
 from analysis.words.answer import Answer, log_softmax
+from analysis.words.logit_lens import Lens
 from analysis.words.visual_heads import total_divergence, vision_aware_divergence
 from analysis.words.words import Word
 
-Lens = Callable[[np.ndarray], np.ndarray]
-"""States [N, D] of any layer of the decoder -> scores [N, V], as `model_adapters.lens` gives it."""
 CHUNK = 256
 """Image tokens that are read at a time: scores of a large vocabulary need memory."""
 _KEPT: WeakKeyDictionary[Answer, dict[tuple[int, tuple[int, ...]], np.ndarray]] = WeakKeyDictionary()

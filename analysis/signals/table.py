@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from analysis.registry import METHODS, Method, find
-from analysis.signals.inside import Lens
 from analysis.words.answer import Answer
+from analysis.words.logit_lens import Lens
 from analysis.words.words import Word
 
 

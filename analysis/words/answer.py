@@ -151,7 +151,7 @@ def answer_of(generation: Generation, asked: Asked) -> Answer:
     if len(ids) and not sites:
         raise ValueError(
             f"no kept attention runs over the {length} tokens of the prompt. Kept were {[s.name for s in generation.sites][:4]}; "
-            "generate with keep=Keep()."
+            "generate with keep=Keep(); a model that reads its prompt otherwise cannot be read here."
         )
     rows = tuple(
         tuple(_whole(token.weights[site], length + step) for site in sites) for step, token in enumerate(generation.tokens)

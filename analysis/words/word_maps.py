@@ -124,12 +124,12 @@ def relative_word_map(
     Args:
         answer: the answer.
         neutral: the answer to a neutral question, such as "Write a general description of the image."
-        word: which word.
+        word: which word; other options are those of `word_map`.
         image: which of several images.
-        layer: one layer; all by default.
+        layer: one layer.
         head: one head.
         fuse: how heads are put together.
-        tokens: which tokens of the word speak for it.
+        tokens: which tokens speak.
         among: only these heads.
         compare: divide, or subtract.
     """
@@ -144,8 +144,8 @@ def relative_word_map(
     made = ours / np.maximum(theirs, 1e-12) if compare == "ratio" else ours - theirs
     values = np.zeros(len(answer.prompt))
     values[answer.image] = made
-    signed = compare == "difference"
-    return on_image(answer, values, image, f"attention of {answer.word(word).text!r} against neutral", signed=signed)
+    label = f"attention of {answer.word(word).text!r} against neutral"
+    return on_image(answer, values, image, label, signed=compare == "difference")
 
 
 @method(

@@ -27,6 +27,8 @@ from tests.zoo.shake import scene
 
 PLACED = ("bundled:lvlm", "llava", "qwen2_vl", "llava_next", "qwen2_5_vl", "internvl", "paligemma")
 UNPLACED = ("instructblip",)
+OTHERS = ("gemma3", "git", "smolvlm", "llama4", "qwen3_vl")
+"""A sliding cache, an image in front of the ids, tiles told by text, a chunked cache, features added in depth."""
 
 
 @pytest.fixture(scope="module", params=["llava", "qwen2_vl"])
@@ -55,7 +57,7 @@ def test_rows_and_scores_are_those_of_the_librarys_own_attention(case):
                 np.testing.assert_allclose(answer.rows[step][layer], whole[:, row, : row + 1], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*PLACED, *UNPLACED])
+@pytest.mark.parametrize("name", [*PLACED, *UNPLACED, *OTHERS])
 def test_both_ways_to_an_answer_say_the_same(name):
     case = told(name)
     first, second = case.answer, case.whole

@@ -60,6 +60,13 @@ def test_a_pass_that_says_otherwise_is_refused():
         ma.reread(case.model, other.inputs, case.generation)
 
 
+def test_a_model_that_counts_its_places_otherwise_when_it_writes_is_refused():
+    case = told("kosmos-2")
+    with pytest.raises(ma.AdapterError, match="What needs no second pass still works"):
+        case.whole  # noqa: B018
+    assert case.answer.rows[2][0].shape[-1] == len(case.asked.rows) + 2
+
+
 def test_an_edited_pass_is_not_held_to_the_generation():
     case = told("llava")
     edit = ma.edits.Uniform(where=ma.Where(tower="decoder"))
