@@ -14,9 +14,9 @@ from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_hidden, find_output, with_output
 from model_adapters.labels import Label, Labels
 from model_adapters.recorder import Recorder
-from model_adapters.residual import ADDITIONS, Stream
+from model_adapters.residual import ADDITIONS, Reduce, Stream, reduced
 from model_adapters.site import Site
-from model_adapters.survivors import Survivors
+from model_adapters.survivors import Cached, Survivors
 from model_adapters.where import Scope
 
 ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
@@ -28,13 +28,15 @@ class Blocks:
 
     def __init__(self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, labels: Labels) -> None:
         self.hidden: list[SetHidden | AddTokens] = [e for e in edits if isinstance(e, SetHidden | AddTokens)]
-        self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens)]
+        self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens) and not _at_entry(e)]
+        self.entry: list[Reduce] = [e for e in edits if isinstance(e, DropTokens | MergeTokens) and e.entry]
         self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
         self._survivors: dict[str, Survivors] = {}
-        if (self.hidden or self.residual) and not labels.blocks:
-            name = type((self.hidden + self.residual)[0]).__name__
+        self._cached: dict[str, Cached] = {}
+        if (self.hidden or self.residual or self.entry) and not labels.blocks:
+            name = type((self.hidden + self.residual + self.entry)[0]).__name__
             raise AdapterError(
                 f"{name} acts where a block begins or ends, and no numbered blocks with attention are found in this model. "
                 "Edits of scores, weights and head outputs work."
@@ -56,7 +58,7 @@ class Blocks:
         if found is None:
             return None
         self._recorder.meets_hidden(label.tower, label.layer, found.tensor)
-        changed = self._edited(label, step, found.tensor)
+        changed = self._fewer(label, step, self._edited(label, step, found.tensor))
         self.added.check_arguments(label, kwargs)
         if self._keeps_hidden:
             changed = self._recorder.hidden(label.tower, label.layer, changed, entry=True)
@@ -66,7 +68,10 @@ class Blocks:
             mask, reduced = self._token_mask(label, changed.device), partial(self._reduced, label)
             self._streams.append(Stream(label.block, branches, mask, changed, reduced))
         if survivors := self._survivors.get(label.tower):
+            self._cached[label.block] = survivors.cached()
             return found.put(args, survivors.cut(kwargs), changed)
+        if step > 0 and label.block in self._cached:
+            return found.put(args, self._cached[label.block].cut(kwargs, changed.shape[1]), changed)
         return found.put(args, kwargs, changed) if changed is not found.tensor else None
 
     def ends(self, label: Label, step: int, output: Any) -> Any:
@@ -103,6 +108,20 @@ class Blocks:
                     self.added.grew(label, before, hidden)
         return hidden
 
+    def _fewer(self, label: Label, step: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Hidden states at the entry of a block without the tokens that go there."""
+        for edit in self.entry:
+            if edit.where.block(label.tower, label.layer, step):
+                if hidden.dim() != 3:
+                    raise AdapterError(
+                        f"{type(edit).__name__} was asked for in block {label.block}, whose tokens are {tuple(hidden.shape)}; "
+                        "tokens can be removed where they form a sequence [batch, tokens, width]."
+                    )
+                before = hidden
+                hidden, stay = reduced(before, edit, self._token_mask(label, before.device))
+                self._reduced(label, stay, before)
+        return hidden
+
     def _reduced(self, label: Label, stay: torch.Tensor | None, before: torch.Tensor) -> None:
         if stay is None:
             return  # later blocks of a model without position arguments do not mind
@@ -122,6 +141,10 @@ class Blocks:
             return None if chosen is None else chosen[:, 0]
 
         return mask
+
+
+def _at_entry(edit: Edit) -> bool:
+    return bool(getattr(edit, "entry", False))
 
 
 def _skips_all(edit: Edit) -> bool:

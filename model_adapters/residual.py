@@ -88,16 +88,21 @@ class Stream:
                     f"{tuple(tokens.shape)}; tokens can be removed where they form a sequence [batch, tokens, width]."
                 )
             before = tokens
-            if isinstance(edit, DropTokens):
-                keep = kept(tokens, self.mask(edit, tokens.shape[1]))
-                tokens = tokens[keep].reshape(tokens.shape[0], -1, tokens.shape[2])
-                self.reduced(torch.nonzero(keep[0]).flatten() if bool((keep == keep[:1]).all()) else None, before)
-            else:
-                tokens = merge(tokens, edit)
-                firsts = [edit.groups.index(group) for group in range(max(edit.groups) + 1)]
-                self.reduced(torch.tensor(firsts), before)
+            tokens, stay = reduced(tokens, edit, self.mask)
+            self.reduced(stay, before)
             self.done.add(index)
         return tokens
+
+
+def reduced(
+    tokens: torch.Tensor, edit: Reduce, mask: Callable[[Reduce, int], torch.Tensor | None]
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Tokens [B, T, D] dropped or merged, and the numbers of those that stay (None: they differ in the batch)."""
+    if isinstance(edit, MergeTokens):
+        return merge(tokens, edit), torch.tensor(edit.kept_places)
+    keep = kept(tokens, mask(edit, tokens.shape[1]))
+    left = tokens[keep].reshape(tokens.shape[0], -1, tokens.shape[2])
+    return left, torch.nonzero(keep[0]).flatten() if bool((keep == keep[:1]).all()) else None
 
 
 def kept(tokens: torch.Tensor, chosen: torch.Tensor | None) -> torch.Tensor:

@@ -16,6 +16,30 @@ _LONGEST_PREFIX = 16
 """Rotary tables may leave out the prefix tokens, which have no position."""
 
 
+class Cached:
+    """The prompt's tokens that one block's cache holds after drops and merges, while an answer is written."""
+
+    def __init__(self, survivors: Survivors) -> None:
+        self.count, self.left = survivors.count, survivors.left
+        self.new = 0
+
+    def cut(self, kwargs: dict[str, Any], more: int) -> dict[str, Any]:
+        """A block's arguments for `more` new tokens, with masks over the keys that are really there."""
+        self.new += more
+        return {name: self._cut(value) if _MASK.search(name) else value for name, value in kwargs.items()}
+
+    def _cut(self, mask: Any) -> Any:
+        if not isinstance(mask, torch.Tensor) or mask.dim() < 2 or mask.shape[-1] == len(self.left) + self.new:
+            return mask
+        if mask.shape[-1] != self.count + self.new:
+            raise AdapterError(
+                f"A mask over {mask.shape[-1]} keys does not fit a cache of {len(self.left)} of {self.count} prompt tokens and "
+                f"{self.new} new ones. Models whose caches hold the whole prompt can write with tokens dropped."
+            )
+        new = torch.arange(self.count, self.count + self.new, device=mask.device)
+        return mask.index_select(-1, torch.cat([self.left.to(mask.device), new]))
+
+
 class Survivors:
     """The tokens of one tower that are still in the residual stream, by their numbers at the first drop."""
 
@@ -26,6 +50,10 @@ class Survivors:
     def keep(self, index: torch.Tensor) -> None:
         """Of the tokens there are now, only those of these numbers stay."""
         self.left = self.left[index.to(self.left.device)]
+
+    def cached(self) -> Cached:
+        """What a block that runs with these tokens keeps of them for later."""
+        return Cached(self)
 
     def cut(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """A block's arguments with masks, positions and rotary tables of the tokens that are left."""

@@ -99,8 +99,14 @@ class AddTokens(Edit):
 
 @dataclass(frozen=True)
 class DropTokens(Edit):
-    """Remove tokens from the residual stream between attention and MLP; later layers see fewer tokens."""
+    """Remove tokens from the residual stream between attention and MLP; later layers see fewer tokens.
 
+    With `entry` they go before the block's attention: at the entry of a decoder's first block they never get into it.
+    What is left keeps its positions. In a generation `where.phase="prompt"` drops tokens of the prompt, and caches are
+    shorter from there on.
+    """
+
+    entry: bool = False
     stage: ClassVar[Stage] = "residual"
 
 
@@ -108,11 +114,15 @@ class DropTokens(Edit):
 class MergeTokens(Edit):
     """Merge tokens between attention and MLP: `groups[i]` is the new token that token i goes into (a mean).
 
-    New tokens are numbered from 0 in the order in which they stand; `weights` gives each token's share in the mean.
+    New tokens are numbered from 0 in the order in which they stand; `weights` gives each token's share in the mean. Each
+    takes the place of the first token in it, or of the one that `places` names. With `entry` they are merged before the
+    block's attention.
     """
 
     groups: tuple[int, ...] = ()
     weights: tuple[float, ...] | None = None
+    places: tuple[int, ...] | None = None
+    entry: bool = False
     stage: ClassVar[Stage] = "residual"
 
     def __post_init__(self) -> None:
@@ -120,6 +130,13 @@ class MergeTokens(Edit):
             raise ValueError("groups must number the new tokens from 0 without gaps.")
         if self.weights is not None and len(self.weights) != len(self.groups):
             raise ValueError(f"{len(self.weights)} weights were given for {len(self.groups)} tokens; one each would work.")
+        if self.places is not None and [self.groups[i] for i in self.places] != list(range(len(set(self.groups)))):
+            raise ValueError("places must name one token of each group, in the order of the groups.")
+
+    @property
+    def kept_places(self) -> tuple[int, ...]:
+        """The number of the token whose place each new token takes."""
+        return self.places or tuple(self.groups.index(group) for group in range(len(set(self.groups))))
 
 
 @dataclass(frozen=True)

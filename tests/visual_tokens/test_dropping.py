@@ -1,0 +1,107 @@
+"""Tokens dropped at the entry of a decoder's block are tokens that nobody can see: same logits, shorter caches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import model_adapters as ma
+from model_adapters import Where
+from model_adapters.edits import Block, DropTokens, Edit, MergeTokens
+from tests.core.comparing import wrapped_timm
+from tests.visual_tokens.small import LVLMS, asked, depth_of, image_of, rows_of, seen
+
+NEW = 3
+
+
+def numbers(index: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in index)
+
+
+def dropped(layer: int, gone: np.ndarray) -> Edit:
+    return DropTokens(Where(tower="decoder", layers=(layer,), queries=numbers(gone), phase="prompt"), entry=True)
+
+
+def masked(layer: int, depth: int, gone: np.ndarray, count: int) -> tuple[Edit, ...]:
+    """Nobody who stays looks at what goes; what goes may look on, for nobody reads it."""
+    layers, stay = tuple(range(layer, depth)), np.setdiff1d(np.arange(count), gone)
+    here = {"tower": "decoder", "layers": layers, "keys": numbers(gone)}
+    return Block(Where(**here, queries=numbers(stay), phase="prompt")), Block(Where(**here, phase="new"))
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("name", LVLMS)
+def test_dropped_is_masked_in_one_pass(name, layer):
+    model, inputs = asked(name)
+    gone, count = image_of(name)[::2], len(rows_of(name))
+    stay = np.setdiff1d(np.arange(count), gone)
+    full, hidden = ma.run(model, inputs)[0], ma.run(model, inputs, masked(layer, depth_of(name), gone, count))[0]
+    real = ma.run(model, inputs, dropped(layer, gone))[0]
+    assert len(real) == len(stay) == count - len(gone)
+    torch.testing.assert_close(real, hidden[stay], atol=1e-5, rtol=1e-4)
+    assert float((full[stay] - real).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "paligemma"])
+def test_an_answer_is_written_with_shorter_caches(name, implementation):
+    model, inputs = asked(name)
+    model.module.set_attn_implementation(implementation)
+    gone, count = image_of(name)[1::3], len(rows_of(name))
+    try:
+        real = ma.generate(model, inputs, edits=dropped(1, gone), max_new_tokens=NEW)
+        slow = ma.generate(model, inputs, edits=masked(1, depth_of(name), gone, count), max_new_tokens=NEW)
+    finally:
+        model.module.set_attn_implementation("sdpa")
+    for step, (one, other) in enumerate(zip(real.tokens, slow.tokens, strict=True)):
+        assert one.id == other.id
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-5)
+        lengths = [row.shape[1] for row in one.weights.values()]
+        assert lengths == [count + step, count + step - len(gone)]
+
+
+def test_two_drops_number_what_is_left():
+    model, inputs = asked("llava")
+    image, count = image_of("llava"), len(rows_of("llava"))
+    first, then = image[:10], image[20:25]
+    both = ma.run(model, inputs, (dropped(0, first), dropped(1, then - 10)))[0]
+    masks = (*masked(0, 2, first, count), *masked(1, 2, np.concatenate([first, then]), count))
+    stay = np.setdiff1d(np.arange(count), np.concatenate([first, then]))
+    torch.testing.assert_close(both, ma.run(model, inputs, masks)[0][stay], atol=1e-5, rtol=1e-4)
+
+
+def test_merged_tokens_are_weighted_means_at_a_place_of_their_own():
+    model, inputs = asked("llava")
+    image, count = image_of("llava"), len(rows_of("llava"))
+    groups = np.arange(count)
+    groups[image[4]] = groups[image[3]]
+    groups[image[5] :] -= 1
+    groups[image[5]] = groups[image[3]]
+    groups[image[6] :] -= 1
+    weights, places = np.ones(count), [i for i in range(count) if i not in (image[3], image[5])]
+    weights[image[3:6]] = 1, 2, 5
+    where = Where(tower="decoder", layers=(0,), phase="prompt")
+    edit = MergeTokens(where, numbers(groups), tuple(weights), tuple(places), entry=True)
+    before = seen("llava").hidden["decoder", 0]
+    met = ma.capture(model, inputs, edits=edit, want={"hidden"}).hidden["decoder", 0]
+    mean = (before[image[3]] + 2 * before[image[4]] + 5 * before[image[5]]) / 8
+    np.testing.assert_allclose(met, np.concatenate([before[: image[3]], mean[None], before[image[6] :]]), atol=1e-6)
+    # A group whose shares fall on one token is that token, at its own place: the others are dropped.
+    weights[image[3:6]] = 1e-12, 1, 1e-12
+    alone = MergeTokens(where, numbers(groups), tuple(weights), tuple(places), entry=True)
+    torch.testing.assert_close(
+        ma.run(model, inputs, alone), ma.run(model, inputs, dropped(0, image[[3, 5]])), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_places_are_members_of_their_groups():
+    with pytest.raises(ValueError, match="places must name one token of each group"):
+        MergeTokens(groups=(0, 0, 1), places=(1, 0))
+
+
+def test_a_grid_cannot_lose_tokens_at_its_entry():
+
+    model, inputs = wrapped_timm("swin_tiny_patch4_window7_224")
+    with pytest.raises(ma.AdapterError, match="where they form a sequence"):
+        ma.run(model, inputs, DropTokens(Where(layers=(0,), queries=(1,)), entry=True))
