@@ -46,6 +46,8 @@ def wish() -> Wish:
     if mode == "colours":
         return Wish(mode, count, "pca", "kind")
     by = controls.pick("points-by", "Places by", tuple(_BY), format=lambda each: _BY[each])
+    if mode == "states":
+        return Wish(mode, count, by, controls.pick("states-colour", "Colours tell", COLOURINGS[1:]))
     colouring = controls.pick("points-colour", "Colours tell", COLOURINGS)
     return Wish(mode, count, by, colouring)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
 CARDS = 12
-_ACROSS = 6
+_WIDTH = 164
+"""Pixels of a card."""
+_UNITS = {"on object": " × its area", "distance": " px", "importance": " nats"}
 
 
 def query(table: HeadTable) -> tuple[FoundHead, ...]:
@@ -44,11 +46,10 @@ def cards(asked: Asked, maps: AlignedMaps, heads: tuple[FoundHead, ...]) -> None
     """Found heads with their evidence; a click chooses one."""
     by_place = dict(zip(patterns.places_of(maps.heads, asked.sites), maps.values, strict=True))
     own = patterns.places_of([(head.site, head.head) for head in heads], asked.sites)
-    shown = range(min(len(heads), CARDS))
-    for start in shown[::_ACROSS]:
-        for column, number in zip(st.columns(_ACROSS, gap="small"), shown[start : start + _ACROSS], strict=False):
-            with column.container(border=True):
-                _card(own[number], heads[number], by_place.get(own[number]))
+    with st.container(horizontal=True, gap="small"):
+        for place, head in list(zip(own, heads, strict=True))[:CARDS]:
+            with st.container(border=True, width=_WIDTH):
+                _card(place, head, by_place.get(place))
     if len(heads) > CARDS:
         st.caption(f"And {len(heads) - CARDS} more; “Send to Prune” takes all of them.")
 
@@ -56,7 +57,9 @@ def cards(asked: Asked, maps: AlignedMaps, heads: tuple[FoundHead, ...]) -> None
 def _card(place: patterns.Place, head: FoundHead, pattern: np.ndarray | None) -> None:
     if pattern is not None:
         st.image(pattern_image(pattern, 120), width=96)
-    evidence = [f"{name} {value:.2f}" for name, value in head.evidence] or [f"confidence {sentences.share(head.confidence)}"]
+    evidence = [f"{name} {value:.2f}{_UNITS.get(name, '')}" for name, value in head.evidence] or [
+        f"confidence {sentences.share(head.confidence)}"
+    ]
     st.markdown("  \n".join([f"**{head.type}**", *evidence]))
     st.button(
         str(place).capitalize(), key=f"card-{place.row}-{place.head}", width="stretch",

@@ -33,7 +33,7 @@ if wanted.mode == "heads":
 else:
     layers = embedding.layers(seen)
     with row:
-        layer = controls.slide("states-of", "Input of layer (the last: output)", layers[0], layers[-1], layers[-1], step=1)
+        layer = controls.slide("states-of", "Layer (last: output)", layers[0], layers[-1], layers[-1], step=1)
     if wanted.mode == "colours":
         embedding_view.colours(asked, layer)
         notes.how_to_read("patch_colours", "position_artefact")

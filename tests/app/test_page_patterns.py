@@ -99,10 +99,10 @@ def test_what_is_no_condition_is_refused_with_what_would_work(text):
 
 def test_found_heads_meet_all_conditions_by_hand(found):
     table = patterns.known_of(found, found.types)
-    got = {(h.site.layer, h.head) for h in patterns_query.found(table, ["distance: bottom 50 %", "entropy < 4", "layer > 1"])}
+    got = {(h.site.layer, h.head) for h in patterns_query.found(table, ["distance: bottom 50 %", "entropy < 0.93", "layer > 1"])}
     distance, entropy = found.distance.values, found.entropy.values
     limit = np.sort(distance.ravel())[distance.size // 2 - 1]
-    met = (entropy <= 4) & (distance <= limit) & (np.arange(6)[:, None] >= 1)
+    met = (entropy <= 0.93) & (distance <= limit) & (np.arange(6)[:, None] >= 1)
     by_hand = {(int(row), int(head)) for row, head in np.argwhere(met)}
     assert got == by_hand and by_hand
 

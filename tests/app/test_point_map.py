@@ -126,7 +126,7 @@ def test_144_heads_are_painted_at_once(app, scheme):
         open_at(page, f"{address}/?show=patterns")
         assert map_data(page, "count") == "144"
         assert float(map_data(page, "painted")) < 250
-        page.get_by_role("button", name="local 72").click()
+        page.get_by_role("button", name="local · 72").click()
         box = canvas(page).bounding_box()
         canvas(page).focus()
         page.keyboard.press("ArrowRight")

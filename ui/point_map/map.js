@@ -103,7 +103,7 @@ class PointMap {
     this.legend.replaceChildren();
     this.header.legend.forEach(({ name, colour, count }, group) => {
       if (name === "") return;
-      const text = count === null ? name : `${name} ${count}`;
+      const text = count === null ? name : `${name} \u00b7 ${count}`;
       const button = piece("button", { type: "button", "aria-pressed": String(this.only === group) }, this.legend);
       piece("i", { style: `background:${colour}` }, button);
       piece("span", {}, button, text);
