@@ -133,13 +133,13 @@ def _over_set(asked: Asked, key: tuple, function: Any, label: str) -> Any:
 
 def profile(asked: Asked) -> Profile | None:
     """Every head's rings as small curves."""
-    from analysis import find, offers
+    from analysis import find
     from ui.figures import draw_sparklines
     from ui.results import strength
 
     what = "Weight of a patch by hops" if asked.per_pair else "Weight of a ring by hops"
     method = find("ring_profile")
-    if reason := method.why_not(offers(asked.capture, asked.tower)):
+    if reason := strength.why_not(method, asked.capture, asked.tower, asked.picture, {}):
         st.info(reason, icon=":material/block:")
         return None
     key = ("profile", *asked.key, asked.per_pair)

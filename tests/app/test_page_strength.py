@@ -130,3 +130,8 @@ def test_over_scenes_a_photograph_does_not_matter():
     assert any("drawn scene" in info.value for info in page.info)
     page = settled(opened("heads/strength", over="scenes", **link), told)
     assert "times its area" in told(page)[0] and "95 % over scenes" in told(page)[0]
+
+
+def test_rows_without_a_place_are_refused_with_a_sentence():
+    page = settled(opened("heads/strength", model="bundled:clip", tower="text"), lambda page: page.info)
+    assert not page.error and any("tokens that lie on the image" in info.value for info in page.info)

@@ -41,9 +41,17 @@ def why_not(method: Method, capture: Capture, tower: str, picture: Picture, opti
         return reason + wanting
     if "class" in (options.get("to"), options.get("rows"), options.get("query")) and "class_token" not in offered:
         return f"{method.title} of the class token needs one; this tower has none. The rows of patches work."
+    if (options.get("rows") == "patches" or "grid" in method.needs) and not any_rows(capture, tower):
+        return f"{method.title} is read off the rows of patches; in this tower no row that asks lies on the picture."
     if options.get("to") == "registers" and not _has(capture, tower, "register"):
         return "This tower has no registers. The share to sinks or to the token itself works."
     return None
+
+
+def any_rows(capture: Capture, tower: str) -> bool:
+    """Whether any row of the tower lies on the picture and meets keys that do."""
+    layouts = [capture.layouts[site] for site in capture.sites if site.tower == tower and site.kind != "factorised"]
+    return any(layout.queries.placed.any() and layout.keys.placed.any() for layout in layouts)
 
 
 def _has(capture: Capture, tower: str, role: str) -> bool:
