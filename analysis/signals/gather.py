@@ -48,7 +48,9 @@ def gather(
     if not generation.tokens:
         return Evidence(answer_of(generation, asked))
     ids = [token.id for token in generation.tokens]
-    answer = answer_in(reread(inputs, generation, want={"hidden", "heads"}), ids, asked)
+    sites = tuple(site.name for site in generation.sites)
+    keep = _deciding(sites, asked, ids)
+    answer = answer_in(reread(inputs, generation, keep=keep, want={"hidden", "heads"}), ids, asked)
 
     def scores(other: Any) -> np.ndarray:
         return scores_of(reread(other, ids, keep=Keep(sites="none")), len(ids))
@@ -66,7 +68,17 @@ def gather(
 
 
 def _without_image(answer: Answer, asked: Asked, reread: Reread, inputs: Any, blind: tuple[Any, Asked] | str) -> Answer:
-    ids = answer.ids.tolist()
+    ids, sites = answer.ids.tolist(), tuple(site.name for site in answer.sites)
     if isinstance(blind, str):
-        return answer_in(reread(inputs, ids, edits=hidden_image(answer), want={"heads"}), ids, asked)
-    return answer_in(reread(blind[0], ids, want={"heads"}), ids, blind[1])
+        keep = _deciding(sites, asked, ids)
+        return answer_in(reread(inputs, ids, keep=keep, edits=hidden_image(answer), want={"heads"}), ids, asked)
+    keep = _deciding(sites, blind[1], ids)
+    return answer_in(reread(blind[0], ids, keep=keep, want={"heads"}), ids, blind[1])
+
+
+def _deciding(sites: tuple[str, ...], asked: Asked, ids: list[int]) -> Keep:
+    """The rows that an answer was decided by, and no others: signals need no more."""
+    if not sites:
+        raise ValueError("the generation kept no attention, so its decoder is not known: generate with keep=Keep().")
+    first = len(asked.rows) - 1
+    return Keep(sites=sites, queries=tuple(range(first, first + len(ids))))

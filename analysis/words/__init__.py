@@ -20,6 +20,7 @@ from analysis.words import (
     word_shares,
 )
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
+from analysis.words.offers import offered
 from analysis.words.runs import AnswerRun, answer_runner, hidden_image
 from analysis.words.words import Word, mentions, words_of
 
@@ -39,6 +40,7 @@ __all__ = [
     "knockout",
     "logit_lens",
     "mentions",
+    "offered",
     "permutation",
     "visual_heads",
     "visual_sinks",

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from analysis.attention_rows import same_tokens
 from analysis.registry import method
 from analysis.results import TokenMap
-from analysis.words.answer import Answer
+from analysis.words.answer import Answer, joined
 from analysis.words.encoder_decoder import laid_on
 from analysis.words.word_maps import on_image
 from analysis.words.words import Word
@@ -63,21 +64,17 @@ def patch_relevance(answer: Answer, layouts: Mapping[Site, Layout], word: Word |
         image: which of several images.
     """
     capture = _with_gradients(answer)
-    sites = [site for site in capture.weights if site.tower == "vision"]
-    if not sites or any(site not in capture.gradients for site in sites):
-        raise ValueError("weights and gradients of the vision tower are needed; keep all sites.")
-    if len({site.layer for site in sites}) < len(sites):
-        raise ValueError(f"layer {sites[0].layer} of the tower runs in several windows: its layers cannot be multiplied.")
-    rows = layouts[sites[-1]].queries
+    layers = _tower_layers(capture)
+    rows = _tower_rows(layers[-1], layouts)
     values = laid_on_patches(decoder_relevance(answer, word)[: len(answer.prompt)], answer.prompt, rows)
-    for site in reversed(sites):
-        step = _step(capture, site)
-        windows = values.reshape(layouts[site].windows, -1)
-        values = (windows + np.einsum("wq,wqk->wk", windows, step.reshape(len(windows), -1, step.shape[-1]))).ravel()
+    for sites in reversed(layers):
+        if not same_tokens(_tower_rows(sites, layouts), rows):
+            raise ValueError(f"{sites[0].name} works on other tokens than the last layer: the layers cannot be multiplied.")
+        values = values + _through(values, sites, capture, layouts)
     here = np.flatnonzero(rows.placed & np.isin(rows.image, (image, -1)))
     if not len(here):
         raise ValueError(f"no patch of the tower lies on image {image}.")
-    size = answer.sizes[image] if image < len(answer.sizes) else layouts[sites[-1]].size
+    size = answer.sizes[image] if image < len(answer.sizes) else layouts[layers[-1][0]].size
     return TokenMap(values[here], rows.take(here), size, False, f"gradient x attention of {answer.word(word).text!r}, patches")
 
 
@@ -157,6 +154,33 @@ def _meets(prompt: Rows, patch: Rows) -> bool:
     wide = np.minimum(prompt.boxes[mine, 2], patch.boxes[0, 2]) - np.maximum(prompt.boxes[mine, 0], patch.boxes[0, 0])
     high = np.minimum(prompt.boxes[mine, 3], patch.boxes[0, 3]) - np.maximum(prompt.boxes[mine, 1], patch.boxes[0, 1])
     return bool(((wide > 0) & (high > 0)).any())
+
+
+def _tower_layers(capture: Capture) -> list[list[Site]]:
+    """The attentions of the vision tower, layer by layer; one that looks window by window has several."""
+    sites = [site for site in capture.weights if site.tower == "vision"]
+    if not sites or any(site not in capture.gradients for site in sites):
+        raise ValueError("weights and gradients of the vision tower are needed; keep all sites.")
+    return [[site for site in sites if site.layer == layer] for layer in sorted({site.layer for site in sites})]
+
+
+def _tower_rows(sites: list[Site], layouts: Mapping[Site, Layout]) -> Rows:
+    """The tokens of one layer, window after window."""
+    rows = layouts[sites[0]].queries
+    for site in sites[1:]:
+        rows = joined(rows, layouts[site].queries)
+    return rows
+
+
+def _through(values: np.ndarray, sites: list[Site], capture: Capture, layouts: Mapping[Site, Layout]) -> np.ndarray:
+    """[N]: relevance carried through one layer of the tower, each window by itself."""
+    found, start = [], 0
+    for site in sites:
+        step, windows = _step(capture, site), layouts[site].windows
+        mine = values[start : start + len(step)].reshape(windows, -1)
+        found.append(np.einsum("wq,wqk->wk", mine, step.reshape(windows, -1, step.shape[-1])).ravel())
+        start += len(step)
+    return np.concatenate(found)
 
 
 def _step(capture: Capture, site: Site) -> np.ndarray:
