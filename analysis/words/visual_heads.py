@@ -22,20 +22,20 @@ from model_adapters import Site
     range="0 and above; 0 for every head where there is no image",
     misleads="Outputs before the projection have scales of their own: a head may move much and be hardly read.",
 )
-def vision_aware_divergence(answer: Answer, blind: Answer, word: Word | int | str = 0) -> HeadMatrix:
+def vision_aware_divergence(answer: Answer, blind_answer: Answer, word: Word | int | str = 0) -> HeadMatrix:
     """How far each head's output moves when the image is taken from the prompt: || O(with) - O(without) ||_2.
 
     Outputs are those before the output projection, of the row that the word's first token was decided by.
 
     Args:
         answer: read again with want={"heads"}.
-        blind: the same tokens read again behind the prompt without the image, with want={"heads"} too.
+        blind_answer: the same tokens read again behind the prompt without the image, with want={"heads"} too.
         word: which word.
     """
     step = answer.word(word).steps[0]
-    if not np.array_equal(answer.ids, blind.ids):
-        raise ValueError(f"the same answer is needed with and without the image. Got {answer.text!r} and {blind.text!r}.")
-    ours, theirs = head_rows(answer, step), head_rows(blind, step)
+    if not np.array_equal(answer.ids, blind_answer.ids):
+        raise ValueError(f"the same answer is needed with and without the image. Got {answer.text!r} and {blind_answer.text!r}.")
+    ours, theirs = head_rows(answer, step), head_rows(blind_answer, step)
     if [row.shape for row in ours] != [row.shape for row in theirs]:
         raise ValueError("the heads of the same layers must be kept in both passes.")
     values = [np.linalg.norm(one - other, axis=-1) for one, other in zip(ours, theirs, strict=True)]

@@ -213,18 +213,24 @@ def without_sinks(row: np.ndarray, seen: np.ndarray, sinks: np.ndarray) -> np.nd
 
 def on_image(answer: Answer, values: np.ndarray, image: int, label: str, *, signed: bool = False) -> TokenMap:
     """The values of those tokens of the prompt that lie on one image, as a map."""
+    check_places(answer)
     prompt, seen = answer.prompt, answer.image
-    if not prompt.placed.any():
-        raise ValueError(
-            f"the {int(seen.sum())} image tokens of this prompt are learned queries that each read the whole image: they have no "
-            "place. Two hops, through the attention of the queries, give a map."
-        )
     here = np.flatnonzero(prompt.placed & seen & np.isin(prompt.image, (image, -1)))
     if not len(here):
         there = sorted({int(n) for n in prompt.image[prompt.placed]})
         raise ValueError(f"image {image} was asked for, but the prompt holds the images {there}.")
     size = answer.sizes[image] if image < len(answer.sizes) else _size(prompt.boxes[here])
     return TokenMap(np.asarray(values, np.float64)[here], prompt.take(here), size, signed, label)
+
+
+def check_places(answer: Answer) -> None:
+    """Refuse a prompt whose image tokens lie nowhere."""
+    count = int(answer.image.sum())
+    if not answer.prompt.placed.any():
+        raise ValueError(
+            f"the {count} image tokens of this prompt are learned queries that each read the whole image: they have no place. "
+            "Two hops, through the attention of the queries, give a map."
+        )
 
 
 def _size(boxes: np.ndarray) -> tuple[int, int]:

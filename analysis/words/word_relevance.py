@@ -11,7 +11,7 @@ from analysis.registry import method
 from analysis.results import TokenMap
 from analysis.words.answer import Answer, joined
 from analysis.words.encoder_decoder import laid_on
-from analysis.words.word_maps import on_image
+from analysis.words.word_maps import check_places, on_image
 from analysis.words.words import Word
 from model_adapters import Capture, Layout, Rows, Site
 
@@ -63,6 +63,7 @@ def patch_relevance(answer: Answer, layouts: Mapping[Site, Layout], word: Word |
         word: which word.
         image: which of several images.
     """
+    check_places(answer)
     capture = _with_gradients(answer)
     layers = _tower_layers(capture)
     rows = _tower_rows(layers[-1], layouts)
