@@ -7,7 +7,7 @@ from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
 from model_adapters.catalogue import Entry, catalogue, search
 from model_adapters.cost import Cost, estimate
-from model_adapters.decoding import Beam, Greedy, Sample
+from model_adapters.decoding import Beam, Blank, Contrast, Greedy, Imageless, Noised, Sample, Under
 from model_adapters.errors import AdapterError
 from model_adapters.generate import GeneratedToken, Generation, generate
 from model_adapters.inputs import Inputs
@@ -15,6 +15,7 @@ from model_adapters.layout import Layout, Rows
 from model_adapters.lens import Asked, Lens, asked, continued, lens, reread, spelling
 from model_adapters.load import load, wrap
 from model_adapters.model import Model
+from model_adapters.planned import Glance, decoder_depth
 from model_adapters.site import Keep, Reduction, Site
 from model_adapters.subject import Subject, subject
 from model_adapters.tap import AttentionTap
@@ -23,8 +24,9 @@ from model_adapters.verify import Report, verify
 from model_adapters.where import Where
 
 __all__ = [
-    "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "BySite", "Capture", "Card", "Cost", "Entry",
-    "GeneratedToken", "Generation", "Greedy", "Inputs", "Keep", "Layout", "Lens", "Model", "Reduction", "Report", "Rows",
-    "Sample", "Site", "Subject", "Token", "Where", "ablate", "asked", "capture", "catalogue", "continued", "edits",
-    "estimate", "generate", "lens", "load", "reread", "run", "search", "spelling", "subject", "verify", "wrap",
+    "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "Blank", "BySite", "Capture", "Card", "Contrast", "Cost",
+    "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
+    "Noised", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate", "asked",
+    "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load", "reread", "run",
+    "search", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

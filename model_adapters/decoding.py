@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,11 @@ class Greedy:
     def options(self) -> dict[str, Any]:
         """What transformers' `generate` is told."""
         return {"do_sample": False, "num_beams": 1, "temperature": None, "top_p": None, "top_k": None}
+
+    @property
+    def passes(self) -> int:
+        """What a new token costs, in passes of the model."""
+        return 1
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,11 @@ class Sample:
             "do_sample": True, "num_beams": 1, "temperature": self.temperature, "top_p": self.top_p, "top_k": self.top_k,
         }  # fmt: skip
 
+    @property
+    def passes(self) -> int:
+        """What a new token costs, in passes of the model."""
+        return 1
+
 
 @dataclass(frozen=True)
 class Beam:
@@ -58,5 +70,101 @@ class Beam:
             "temperature": None, "top_p": None, "top_k": None,
         }  # fmt: skip
 
+    @property
+    def passes(self) -> int:
+        """What a new token costs, in passes of the model."""
+        return self.beams
 
-Decoding = Greedy | Sample | Beam
+
+@dataclass(frozen=True)
+class Noised:
+    """Another look: the prepared image with diffusion noise, sqrt(abar) x + sqrt(1 - abar) eps, the same for all tokens.
+
+    Of 1,000 steps with beta = sigmoid(linspace(-6, 6)) (5e-3 - 1e-5) + 1e-5.
+    """
+
+    step: int = 500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step < 1000:
+            raise ValueError(f"step must be between 0 and 999. Got {self.step} instead.")
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Another look: a picture of the same size in one colour: its own mean, grey or black."""
+
+    fill: Literal["mean", "grey", "black"] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.fill not in ("mean", "grey", "black"):
+            raise ValueError(f"fill must be 'mean', 'grey' or 'black'. Got {self.fill!r} instead.")
+
+
+@dataclass(frozen=True)
+class Imageless:
+    """Another look: no image, either left out of the prompt or hidden from all other tokens."""
+
+    how: Literal["left out", "hidden"] = "left out"
+
+    def __post_init__(self) -> None:
+        if self.how not in ("left out", "hidden"):
+            raise ValueError(f"how must be 'left out' or 'hidden'. Got {self.how!r} instead.")
+
+
+@dataclass(frozen=True)
+class Under:
+    """Another look: the same prompt under edits, or plans of edits."""
+
+    edits: tuple[Any, ...] = ()
+
+
+@runtime_checkable
+class Repaint(Protocol):
+    """Another look: a changed picture that is decided by looking at the prompt first (`model_adapters.planned.Glance`)."""
+
+    def picture(self, glance: Any) -> np.ndarray:
+        """The changed picture [height, width, 3], uint8."""
+        ...
+
+
+Look = Noised | Blank | Imageless | Under | Repaint
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Every token is chosen from two looks: the model's own l, and another one u with a cache of its own.
+
+    "subtract": (1 + alpha) l - alpha u, what is likely with the image and not without it; this is guidance of strength
+    1 + alpha. "add": l + alpha u. Both are log-probabilities, which differ from scores by a constant only. Tokens whose own
+    probability is below `beta` times that of the likeliest are never chosen.
+    """
+
+    look: Look = Noised()
+    alpha: float = 1.0
+    beta: float | None = 0.1
+    rule: Literal["subtract", "add"] = "subtract"
+    then: Greedy | Sample = Greedy()
+    """How the token is chosen from the mixture."""
+
+    def __post_init__(self) -> None:
+        if self.beta is not None and not 0 < self.beta <= 1:
+            raise ValueError(f"beta must be above 0 and at most 1, or None for no cut-off. Got {self.beta} instead.")
+        if self.rule not in ("subtract", "add"):
+            raise ValueError(f"rule must be 'subtract' or 'add'. Got {self.rule!r} instead.")
+        if not isinstance(self.then, Greedy | Sample):
+            raise ValueError(f"the mixture can be followed greedily or sampled from. Got {self.then!r} instead.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What transformers' `generate` is told."""
+        return self.then.options
+
+    @property
+    def passes(self) -> int:
+        """What a new token costs, in passes of the model."""
+        return 2
+
+
+Decoding = Greedy | Sample | Beam | Contrast

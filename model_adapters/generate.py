@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from model_adapters.capturing import BySite
+from model_adapters.contrast import Mixing
 from model_adapters.cost import free_bytes
-from model_adapters.decoding import Decoding, Greedy, Sample
-from model_adapters.edits import Edit, check_edits
+from model_adapters.decoding import Contrast, Decoding, Greedy, Sample
+from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
+from model_adapters.planned import Plan, decided
 from model_adapters.roles import Roles, decoder_roles
 from model_adapters.site import Keep, Site
 from model_adapters.tap import AttentionTap
@@ -69,7 +71,7 @@ def generate(
     *,
     max_new_tokens: int = 64,
     keep: Keep | None = None,
-    edits: Iterable[Edit] | Edit = (),
+    edits: Iterable[Edit | Plan] | Edit | Plan = (),
     decoding: Decoding | None = None,
 ) -> Generation | list[Generation]:
     """Let an LVLM answer and keep, per new token, the attention row that it was read off.
@@ -79,8 +81,9 @@ def generate(
         inputs: one prompt; a batch gives a list of answers, made one after the other.
         max_new_tokens: the longest answer.
         keep: which sites and heads of the decoder; everything by default. `queries` is always the deciding row.
-        edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both.
-        decoding: `Greedy()`, `Sample(...)` or `Beam(...)`.
+        edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both. Plans
+            look at the prompt first and decide their edits, which the answer then names.
+        decoding: `Greedy()`, `Sample(...)`, `Beam(...)` or `Contrast(...)`; its `passes` say what a token costs.
     """
     if model.kind != "lvlm" or not hasattr(model.module, "generate"):
         raise AdapterError(f"{model.name} does not generate text ({model.kind}); capture works on it, generate needs an LVLM.")
@@ -90,14 +93,14 @@ def generate(
         raise ValueError("generate answers one prompt at a time; prepare a single text (a loop over prompts gives the rest).")
     decoding = decoding or Greedy()
     tap = AttentionTap(
-        model.module, keep=_last(keep), edits=check_edits(edits), batch=getattr(decoding, "beams", 1),
+        model.module, keep=_last(keep), edits=decided(model, inputs, edits), batch=getattr(decoding, "beams", 1),
         labels=model.tap_labels, scopes=model.tap_scopes, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
     )  # fmt: skip
     generator: Any = model.module.generate
-    with model.lock, torch.no_grad(), _seeded(decoding), tap:
+    with model.lock, torch.no_grad(), _seeded(decoding), _mixing(model, inputs, decoding, max_new_tokens) as mixing, tap:
         out = generator(
             **inputs.tensors, max_new_tokens=max_new_tokens, return_dict_in_generate=True, output_logits=True,
-            output_scores=decoding.options["num_beams"] > 1, **_told(decoding),
+            output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **mixing,
         )  # fmt: skip
     return _generation(model, inputs, tap, out, decoding)
 
@@ -113,11 +116,26 @@ def _last(keep: Keep | None) -> Keep:
     return Keep(sites=keep.sites, heads=keep.heads, queries="last", dtype=keep.dtype)
 
 
+class _mixing:
+    """The second branch of a contrastive decoding, as a keyword of transformers' `generate`; nothing for other decodings."""
+
+    def __init__(self, model: Model, inputs: Inputs, decoding: Decoding, longest: int) -> None:
+        self._mixing = Mixing(model, inputs, decoding, longest) if isinstance(decoding, Contrast) else None
+
+    def __enter__(self) -> dict[str, Any]:
+        return {} if self._mixing is None else {"logits_processor": [self._mixing]}
+
+    def __exit__(self, *error: object) -> None:
+        if self._mixing is not None:
+            self._mixing.close()
+
+
 class _seeded:
     """Sampling draws from torch's global generator: give it the seed, and its old state back."""
 
     def __init__(self, decoding: Decoding) -> None:
-        self.seed = decoding.seed if isinstance(decoding, Sample) else None
+        chosen = decoding.then if isinstance(decoding, Contrast) else decoding
+        self.seed = chosen.seed if isinstance(chosen, Sample) else None
         self._fork: Any = None
 
     def __enter__(self) -> None:
