@@ -180,9 +180,19 @@ def answer_in(capture: Capture, ids: Sequence[int], asked: Asked) -> Answer:
     for site in sites:
         if missing := set(deciding.tolist()) - set(np.asarray(capture.rows[site]).tolist()):
             raise ValueError(f"{len(missing)} rows that decided the answer were not kept of {site.name}: Keep(queries='all').")
-    places = {site: {int(row): i for i, row in enumerate(capture.rows[site])} for site in sites}
-    rows = tuple(tuple(capture.weights[site][:, places[site][int(row)], : row + 1] for site in sites) for row in deciding)
+    rows = tuple(tuple(_seen(capture, site, int(row)) for site in sites) for row in deciding)
     return Answer(text, ids, spans, capture.logits[deciding], sites, rows, asked.rows, asked.sizes, asked.decode, capture)
+
+
+def _seen(capture: Capture, site: Site, row: int) -> np.ndarray:
+    """[H, row + 1]: what a row gives to itself and the tokens before it; one that looks ahead is refused."""
+    weights = capture.weights[site][:, int(np.flatnonzero(np.asarray(capture.rows[site]) == row)[0])]
+    ahead = float(weights[:, row + 1 :].sum(-1).max(initial=0))
+    if ahead > 1e-4:
+        raise ValueError(
+            f"row {row} of {site.name} gives {ahead:.2g} of its attention to tokens behind it: the answer was not written so."
+        )
+    return weights[:, : row + 1]
 
 
 def groups_of(rows: Rows) -> np.ndarray:

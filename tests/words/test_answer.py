@@ -320,3 +320,12 @@ def test_a_padded_prompt_of_a_batch_is_read_like_the_prompt_alone(name):
     again = answer_of(generation, asked)
     assert again.ids.tolist() == case.ids
     np.testing.assert_allclose(word_map(again, at(2)).values, word_map(case.answer, at(2)).values, atol=1e-5)
+
+
+def test_a_pass_that_looks_ahead_is_refused():
+    case = told("llava")
+    site = case.answer.sites[0]
+    weights = {s: case.capture.weights[s].copy() for s in case.capture.weights}
+    weights[site][:, len(case.asked.rows), -1] = 0.5
+    with pytest.raises(ValueError, match="gives 0.5 of its attention to tokens behind it"):
+        answer_in(replace(case.capture, weights=ma.BySite(weights)), case.ids, case.asked)
