@@ -102,22 +102,62 @@ def two_hop_word_map(
         layer: which cross-attention of the connector, counted among them; the last by default.
         image: which of several images.
     """
-    crossing = [s for s in capture.sites if s.tower == "connector" and capture.layouts[s].keys.placed.any()]
-    crossing = [s for s in crossing if not capture.layouts[s].queries.placed.any()]
-    if not crossing:
-        raise ValueError("no learned queries look at the image in this model: its image tokens have places of their own.")
-    if not -len(crossing) <= layer < len(crossing):
-        raise ValueError(f"cross-attention {layer} was asked for, but the connector has {len(crossing)}.")
-    site = crossing[layer]
-    layout, second = capture.layouts[site], capture.weights[site].astype(np.float64).mean(0)
-    queries = np.flatnonzero(answer.image)
-    if second.shape[0] != len(queries):
-        raise ValueError(f"{site.name} has {second.shape[0]} queries, the prompt {len(queries)} image tokens: they do not match.")
-    step = answer.word(word).steps[0]
+    site = _crossing(capture.sites, capture.layouts, layer)
+    step, queries = answer.word(word).steps[0], np.flatnonzero(answer.image)
     first = np.mean([row.mean(0) for row in answer.rows[step]], axis=0, dtype=np.float64)[queries]
+    second = capture.weights[site].astype(np.float64).mean(0)
+    label = f"attention of {answer.word(word).text!r} through {len(queries)} queries"
+    return _two_hops(answer, first, second, capture.layouts[site], image, label)
+
+
+@method(
+    title="Gradient x attention through learned queries",
+    kind="word map",
+    cites=("chefer2021",),
+    needs=NEEDS - {"grid"},
+    range="0 and above; the scale is that of the gradient",
+    misleads=ONLY_POSITIVE,
+)
+def two_hop_relevance(
+    answer: Answer, layouts: Mapping[Site, Layout], word: Word | int | str = 0, *, layer: int = -1, image: int = 0
+) -> TokenMap:
+    """How relevant each patch is for a word: the relevance of the queries times their gradient x attention to the patches.
+
+    After the rules for two modalities, without the terms that mix the queries, and the tower, among themselves.
+
+    Args:
+        answer: read again with want={"gradients"}, all sites and rows, `target` being the word's first token (`target_of`).
+        layouts: of a capture of the prompt alone: where the tower's tokens lie.
+        word: which word.
+        layer: which cross-attention of the connector; the last by default.
+        image: which of several images.
+    """
+    capture = _with_gradients(answer)
+    site = _crossing(capture.sites, layouts, layer)
+    if site not in capture.gradients:
+        raise ValueError(f"gradients of {site.name} are needed; keep all sites.")
+    first = decoder_relevance(answer, word)[np.flatnonzero(answer.image)]
+    label = f"gradient x attention of {answer.word(word).text!r} through {len(first)} queries"
+    return _two_hops(answer, first, _step(capture, site), layouts[site], image, label)
+
+
+def _crossing(sites: tuple[Site, ...], layouts: Mapping[Site, Layout], layer: int) -> Site:
+    """The cross-attention in which learned queries look at patches."""
+    mine = [site for site in sites if site.tower == "connector"]
+    found = [s for s in mine if layouts[s].keys.placed.any() and not layouts[s].queries.placed.any()]
+    if not found:
+        raise ValueError("no learned queries look at the image in this model: its image tokens have places of their own.")
+    if not -len(found) <= layer < len(found):
+        raise ValueError(f"cross-attention {layer} was asked for, but the connector has {len(found)}.")
+    return found[layer]
+
+
+def _two_hops(answer: Answer, first: np.ndarray, second: np.ndarray, layout: Layout, image: int, label: str) -> TokenMap:
+    """[queries] times [queries, patches], on the image."""
+    if len(second) != len(first):
+        raise ValueError(f"the connector has {len(second)} queries, the prompt {len(first)} image tokens: they do not match.")
     here = np.flatnonzero(layout.keys.placed & np.isin(layout.keys.image, (image, -1)))
     size = answer.sizes[image] if image < len(answer.sizes) else layout.size
-    label = f"attention of {answer.word(word).text!r} through {len(queries)} queries"
     return TokenMap((first @ second)[here], layout.keys.take(here), size, False, label)
 
 

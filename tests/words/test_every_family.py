@@ -21,6 +21,7 @@ FAMILIES = ("bundled:lvlm", "llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "in
 KINDS = ("word", "signal")
 TAUGHT = {"combined_score"}
 """Works on a table of many answers."""
+TWO_HOPS = {"two_hop_word_map", "two_hop_relevance"}
 NAMES = sorted(m.name for m in METHODS.values() if m.kind.startswith(KINDS) and m.name not in TAUGHT)
 
 
@@ -85,7 +86,7 @@ def test_a_method_runs_where_its_needs_are_met_and_else_says_why(family, name):
         with pytest.raises(ValueError) as refused:
             called(name, given, answer)
         assert len(str(refused.value)) > 30
-    elif name == "two_hop_word_map" and family != "instructblip":
+    elif name in TWO_HOPS and family != "instructblip":
         with pytest.raises(ValueError, match="no learned queries"):
             called(name, given, answer)
     else:
@@ -106,12 +107,12 @@ def test_a_generation_alone_offers_less_and_the_rest_says_so(name):
     there = offered(case.answer, run=True, pixels=True) | {"text"}
     assert not there & {"weights", "hidden", "values", "heads", "gradients"}
     if METHODS[name].why_not(there) is None:
-        if name != "two_hop_word_map":
+        if name not in TWO_HOPS:
             assert called(name, given, case.answer) is not None
     elif name not in BY_OTHERS:
         with pytest.raises(ValueError, match=r"(?i)read the answer again|needed"):
             called(name, given, case.answer)
 
 
-BY_OTHERS = {"two_hop_word_map", "encoder_decoder_agreement", "shared_outliers", "image_centric_heads", "sink_map"}
+BY_OTHERS = {*TWO_HOPS, "encoder_decoder_agreement", "shared_outliers", "image_centric_heads", "sink_map"}
 """What they need is in other arguments, which were made from a whole pass."""

@@ -16,6 +16,7 @@ from analysis.words.word_relevance import (
     laid_on_patches,
     patch_relevance,
     target_of,
+    two_hop_relevance,
     two_hop_word_map,
     word_relevance,
 )
@@ -171,6 +172,27 @@ def test_two_hops_by_hand(name):
     np.testing.assert_allclose(made.values, expected[patches], rtol=1e-5)
     assert made.values.sum() <= np.mean([row[:, image].sum(-1).mean() for row in case.answer.rows[1]]) + 1e-6
     assert made.size == (320, 200) and len(made.values) == 64
+
+
+@pytest.mark.parametrize("name", ["instructblip", "blip-2"])
+def test_two_hops_of_relevance_by_hand(name):
+    """The second hop by the library's eager cross-attention and torch's own gradient of the word."""
+    case, answer = told(name), with_gradients(name)
+    module, _ = hf.build(name, attn_implementation="eager")
+    kept = []
+    for part_name, part in module.named_modules():
+        if part_name.endswith("crossattention.attention"):
+            part.register_forward_hook(lambda m, a, out: kept.append(out[1]))
+    with torch.enable_grad():
+        logits = module(**ma.continued(case.model, case.inputs, case.ids).tensors).logits[0]
+        score = logits[len(case.asked.rows) - 1 + 2].log_softmax(-1)[case.ids[2]]
+        (gradient,) = torch.autograd.grad(score, kept[-1])
+    second = (kept[-1][0] * gradient[0]).clamp(min=0).mean(0).detach().numpy()
+    first = decoder_relevance(answer, WORD)[np.flatnonzero(answer.image)]
+    layouts = ma.capture(case.model, case.inputs, keep=ma.Keep(queries="last")).layouts
+    made = two_hop_relevance(answer, layouts, WORD)
+    np.testing.assert_allclose(made.values, (first @ second)[1:], rtol=1e-3, atol=1e-9)
+    assert made.values.max() > 0
 
 
 def test_models_without_queries_need_one_hop(case):
