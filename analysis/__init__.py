@@ -40,6 +40,7 @@ from analysis import (
     strength_maps,
     token_reduction,
     trends,
+    visual_tokens,
     words,
 )
 from analysis.explain import explain, faithful, offered, randomised, why_not
@@ -93,6 +94,7 @@ __all__ = [
     "strength_maps",
     "token_reduction",
     "trends",
+    "visual_tokens",
     "why_not",
     "words",
 ]

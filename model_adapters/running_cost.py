@@ -1,9 +1,9 @@
-"""What one forward pass really costs: operations counted by torch, parameters, and the time on the clock."""
+"""What a forward pass or an answer really costs: operations counted by torch, parameters, and the time on the clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,14 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+
+from model_adapters.edits import Edit, check_edits
+from model_adapters.errors import AdapterError
+from model_adapters.inputs import Inputs
+from model_adapters.model import Model
+from model_adapters.roles import Roles
+from model_adapters.site import NOTHING
+from model_adapters.tap import AttentionTap
 
 
 @dataclass(frozen=True)
@@ -79,3 +87,70 @@ def _peak(module: nn.Module, tensors: Mapping[str, Any], device: torch.device) -
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+@dataclass(frozen=True)
+class AnsweringCost:
+    """The cost of one prompt and of the tokens written after it, under edits."""
+
+    flops: int
+    """Operations of the prompt's pass."""
+    prefill_seconds: float
+    """Median of the prompt's passes."""
+    token_seconds: float
+    """Median time of one more token."""
+    cache_bytes: int
+    """Keys and values that are held after the prompt's pass."""
+
+
+def answering_cost(
+    model: Model, inputs: Inputs, edits: Iterable[Edit] | Edit = (), *, tokens: int = 4, repeats: int = 3
+) -> AnsweringCost:
+    """Measure what answering costs with edits that drop tokens: nothing is kept, and no attention is recomputed.
+
+    Args:
+        model: an LVLM.
+        inputs: one prompt.
+        edits: those of `where.phase="prompt"` act on the prompt's pass.
+        tokens: over how many new tokens the time of one is averaged.
+        repeats: how many passes are timed; 0 leaves the clock out.
+    """
+    edits = check_edits(edits)
+
+    def tapped(run: Callable[[], Any]) -> Any:
+        tap = AttentionTap(
+            model.module, keep=NOTHING, edits=edits, labels=model.tap_labels, scopes=model.tap_scopes, roles=Roles(model, inputs)
+        )
+        with model.lock, torch.no_grad(), tap:
+            return run()
+
+    def prefill() -> Any:
+        return model.module(**inputs.tensors, use_cache=True)
+
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        held = _cache_bytes(tapped(prefill), model.name)
+    length = {"max_new_tokens": tokens + 1, "min_new_tokens": tokens + 1, "do_sample": False}
+    generator: Any = model.module.generate
+    whole = [_timed(lambda: tapped(lambda: generator(**inputs.tensors, **length)), model.device) for _ in range(repeats)]
+    first = [_timed(lambda: tapped(prefill), model.device) for _ in range(repeats)]
+    one = float(np.median(first)) if repeats else float("nan")
+    each = max(float(np.median(whole)) - one, 0.0) / tokens if repeats else float("nan")
+    return AnsweringCost(int(counter.get_total_flops()), one, each, held)
+
+
+def _timed(run: Callable[[], Any], device: torch.device) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _cache_bytes(output: Any, name: str) -> int:
+    """Bytes of the cache in what the model returns, or in what it returns of its language model."""
+    caches: list[Any] = [getattr(part, "past_key_values", None) for part in (output, *dict(output).values())]
+    layers = next((cache.layers for cache in caches if hasattr(cache, "layers")), None)
+    if layers is None:
+        raise AdapterError(f"{name} returned no cache of keys and values by layer among {sorted(dict(output))}.")
+    held = [t for layer in layers for t in (getattr(layer, "keys", None), getattr(layer, "values", None))]
+    return sum(t.numel() * t.element_size() for t in held if isinstance(t, torch.Tensor))

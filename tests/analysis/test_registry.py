@@ -16,6 +16,8 @@ NOBODYS = {
     "random_tokens": "a baseline: tokens by lot",
     "hidden_embedding": "hidden states, projected",
     "nearest": "nearest neighbours by distance",
+    "random_visual": "a baseline: visual tokens by lot",
+    "uniform_visual": "a baseline: visual tokens as far from each other as can be",
 }
 """Methods that no paper introduced, with what they are."""
 ENTRY = re.compile(r"^@\w+\{([\w:-]+),(.*?)^\}", re.M | re.S)

@@ -24,6 +24,7 @@ from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.thresholds import Threshold
 from analysis.token_plan import Step, TokenPlan
+from analysis.visual_tokens.plan import VisualPlan, VisualStep
 from analysis.words.exit_curve import ExitCurve
 from analysis.words.group_flow import GroupFlow
 from analysis.words.logit_lens import LensReading, PatchWords
@@ -121,6 +122,13 @@ def plan() -> TokenPlan:
     return TokenPlan(steps, sources, rows(), "vision", "")
 
 
+def visual_plan() -> VisualPlan:
+    every, pairs = np.arange(12), np.arange(12) // 2 * 2
+    later = np.where(every % 4 == 0, every, -1)
+    steps = (VisualStep(1, pairs, np.ones(12)), VisualStep(2, later, np.ones(12)))
+    return VisualPlan("made", steps, np.arange(1, 13), rows(), 4, (40, 30), "")
+
+
 def word_results() -> dict[str, object]:
     groups = ("system", "image", "question", "answer")
     of_word, of_answer = RNG.dirichlet(np.ones(4), (LAYERS, HEADS)), RNG.dirichlet(np.ones(4), (5, LAYERS))
@@ -183,4 +191,5 @@ def by_hand() -> dict[str, object]:
         "sinks": SinkTokens(norms[0], norms[0] > 1.5, Threshold(20.0, False, counts, edges), rows(), "norm", "vision", 1),
         "massive": massive(), "layers": LayerSimilarity(RNG.random((4, 3)), (0, 1, 2, 3), (0, 1, 2), "CKA"),
         "position": PositionArtefact(RNG.random((13, 4)), RNG.random(4), 0.3, rows()), "plan": plan(),
+        "visual plan": visual_plan(),
     }  # fmt: skip

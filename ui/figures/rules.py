@@ -43,4 +43,4 @@ def known(kind: Any) -> bool:
     return isinstance(kind, type) and rule.dispatch(kind) is not rule.registry[object]
 
 
-from ui.figures import bars, curves, heads, maps, matrices, points, tokens, words  # noqa: E402, F401
+from ui.figures import bars, curves, heads, maps, matrices, points, tokens, visual_tokens, words  # noqa: E402, F401

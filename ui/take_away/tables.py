@@ -29,6 +29,7 @@ from analysis.signals.combined import CombinedScore
 from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
+from analysis.visual_tokens.plan import VisualPlan
 from analysis.words.exit_curve import ExitCurve
 from analysis.words.group_flow import GroupFlow
 from analysis.words.logit_lens import LensReading, PatchWords
@@ -330,6 +331,12 @@ def _(result: MassiveActivations) -> Table:
 def _(result: TokenPlan) -> Table:
     names = ["start", *(f"layer {step.layer}" for step in result.steps)]
     return melted({"part_of": result.sources}, after=names, token=range(len(result.rows)))
+
+
+@table.register
+def _(result: VisualPlan) -> Table:
+    """In whose place each visual token is in each layer; -1 once it is gone."""
+    return melted({"part_of": result.into}, layer=range(result.depth), row=result.image)
 
 
 @table.register

@@ -1,0 +1,43 @@
+"""Fewer visual tokens in large vision-language models: which survive, from which decoder layer on, and which merge where.
+
+Importing this package registers its methods. `dropping(plan)` makes a plan into edits that really drop its tokens.
+"""
+
+from analysis.visual_tokens import (
+    before_decoder,
+    in_decoder,
+    layer_rankings,
+    neighbours,
+    plain,
+    thresholds,
+    tiles,
+)
+from analysis.visual_tokens.doing import dropping, masking
+from analysis.visual_tokens.family import FAMILY, Member
+from analysis.visual_tokens.measured import Measured, drift, measure, summary
+from analysis.visual_tokens.plan import VisualPlan, VisualStep
+from analysis.visual_tokens.reading import why_no_plan
+from analysis.visual_tokens.searching import BudgetSearch, search_budgets
+
+__all__ = [
+    "FAMILY",
+    "BudgetSearch",
+    "Measured",
+    "Member",
+    "VisualPlan",
+    "VisualStep",
+    "before_decoder",
+    "drift",
+    "dropping",
+    "in_decoder",
+    "layer_rankings",
+    "masking",
+    "measure",
+    "neighbours",
+    "plain",
+    "search_budgets",
+    "summary",
+    "thresholds",
+    "tiles",
+    "why_no_plan",
+]

@@ -1,0 +1,89 @@
+"""From a plan to edits: tokens really dropped and merged, or, for comparison, only hidden from everyone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from analysis.visual_tokens.plan import VisualPlan
+from model_adapters import Rows, Where
+from model_adapters.edits import Block, DropTokens, Edit, MergeTokens, ScalePairs, Values
+
+DECODER = "decoder"
+
+
+def dropping(plan: VisualPlan) -> tuple[Edit, ...]:
+    """The plan as edits for one run or a generation: sequences and caches are really shorter, positions stay.
+
+    Rows of later layers and of the logits are numbered by what is left.
+    """
+    found: list[Edit] = [*_window(plan)]
+    before = np.ones(len(plan), bool)
+    for step in plan.steps:
+        found += _step(plan, step.layer, before, step.into, step.share)
+        before = before & (step.into == np.arange(len(plan)))
+    return tuple(found)
+
+
+def masking(plan: VisualPlan) -> tuple[Edit, ...]:
+    """The same plan with every token still there: nobody who stays sees what the plan drops. No operation is spared.
+
+    Args:
+        plan: one that merges nothing; a merged token has no counterpart in a full sequence.
+    """
+    alive = plan.alive
+    if (plan.into >= 0).sum() != alive.sum():
+        raise ValueError(f"{plan.method} merges tokens, which no mask can do; `dropping` works.")
+    found: list[Edit] = [*_window(plan)]
+    for layer in range(plan.depth):
+        gone = plan.image[~alive[layer]]
+        if len(gone):
+            stay = np.setdiff1d(np.arange(len(plan.rows)), gone)
+            here = Where(tower=DECODER, layers=(layer,), keys=_numbers(gone))
+            found += [Block(replace(here, queries=_numbers(stay), phase="prompt")), Block(replace(here, phase="new"))]
+    return tuple(found)
+
+
+def near(rows: Rows, image: np.ndarray, window: int) -> np.ndarray:
+    """[N, N] bool: visual tokens of one tile whose places differ by at most half a window in rows and in columns."""
+    boxes = rows.boxes[image]
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    side = np.minimum(sides[:, None], sides[None])
+    apart = np.abs(centres[:, None] - centres[None]) / np.maximum(side, 1e-6)
+    same = (rows.tile[image][:, None] == rows.tile[image]) & (rows.image[image][:, None] == rows.image[image])
+    return same & (np.rint(apart) <= (window - 1) / 2).all(-1)
+
+
+def _window(plan: VisualPlan) -> Iterator[Edit]:
+    if plan.window:
+        factors = np.ones((len(plan.rows), len(plan.rows)))
+        factors[np.ix_(plan.image, plan.image)] = near(plan.rows, plan.image, plan.window)
+        yield ScalePairs(Where(tower=DECODER, phase="prompt"), Values(factors), renormalise=True)
+
+
+def _step(plan: VisualPlan, layer: int, before: np.ndarray, into: np.ndarray, share: np.ndarray) -> Iterator[Edit]:
+    """The edits of one step, for the sequence of those that are there `before` it."""
+    where = Where(tower=DECODER, layers=(layer,), phase="prompt")
+    goes = np.zeros(len(plan.rows), np.int64)
+    there = np.ones(len(plan.rows), bool)
+    there[plan.image] = before
+    goes[plan.image] = into
+    gone = there & (goes < 0)
+    if gone.any():
+        yield DropTokens(replace(where, queries=_numbers(np.flatnonzero(gone[there]))), entry=True)
+    leader = np.arange(len(plan.rows))
+    leader[plan.image] = plan.image[np.maximum(into, 0)]
+    left = np.flatnonzero(there & ~gone)
+    if (leader[left] == left).all():
+        return
+    leaders, groups = np.unique(leader[left], return_inverse=True)
+    weights = np.ones(len(plan.rows))
+    weights[plan.image] = np.maximum(share, 1e-8)
+    places = np.searchsorted(left, leaders)
+    yield MergeTokens(where, _numbers(groups), tuple(float(w) for w in weights[left]), places=_numbers(places), entry=True)
+
+
+def _numbers(index: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in index)

@@ -1,0 +1,51 @@
+"""The family of visual token pruning as data: at what stage each member works, what it reads, and what it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Stage = Literal["before the decoder", "inside the decoder", "both", "every layer"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One method among its relatives."""
+
+    name: str
+    """Of the registered method; of one that is not here, as it is called."""
+    stage: Stage
+    score: str
+    """What ranks the tokens."""
+    rows: str
+    """Whose attention is read; empty where none is."""
+    action: str
+    """What happens to the others."""
+    reads_text: bool
+    here: bool = True
+
+
+FAMILY: tuple[Member, ...] = (
+    Member("faster_vlm", "before the decoder", "attention of one vision layer", "class token", "dropped", False),
+    Member("vtc_cls", "before the decoder", "attention of many vision layers", "class token", "dropped", False),
+    Member("hired", "before the decoder", "attention of two vision layers", "class token", "dropped tile by tile", False),
+    Member("global_com", "before the decoder", "products before the softmax", "class token", "dropped tile by tile", False),
+    Member("repetitiveness", "before the decoder", "cosine of features", "", "dropped", False),
+    Member("pooled_visual", "before the decoder", "places", "", "merged", False),
+    Member("uniform_visual", "before the decoder", "places", "", "dropped", False),
+    Member("random_visual", "before the decoder", "chance", "", "dropped", False),
+    Member("fastv", "inside the decoder", "attention of one layer", "last row", "dropped", True),
+    Member("sparse_vlm", "inside the decoder", "attention of three layers", "words like the image", "dropped, some merged", True),
+    Member(
+        "must_drop", "both", "cosine, then two thresholds on attention", "class token, then words", "merged, then dropped", True
+    ),
+    Member("instance_threshold", "inside the decoder", "attention of one layer", "visual tokens and words", "dropped", True),
+    Member("progressive", "every layer", "attention of the layer before", "last row", "dropped", True),
+    Member("ranking_similarity", "every layer", "attention of each layer", "last row", "compared, not dropped", True),
+    Member("visual_window", "every layer", "places", "", "pairs masked", False),
+    Member("ToMe, AIM (first step)", "before the decoder", "cosine of keys or features", "", "merged", False, here=False),
+    Member("AIM (second step)", "inside the decoder", "page rank of attention", "all", "dropped along a line", True, here=False),
+    Member("DyVTE", "inside the decoder", "states of the words, by a trained gate", "", "all dropped at once", True, here=False),
+    Member("LOOK-M", "inside the decoder", "attention added up", "all", "merged in the cache, words last", True, here=False),
+)
+"""Every registered method of the kind "visual tokens" and its relatives that are not here."""

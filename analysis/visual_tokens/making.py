@@ -1,0 +1,108 @@
+"""A plan in the making: what is still there, and what the attention of the model so far says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from analysis.visual_tokens.doing import dropping
+from analysis.visual_tokens.plan import VisualPlan, VisualStep
+from analysis.visual_tokens.reading import Reading
+from model_adapters import Capture
+from model_adapters.edits import Edit
+
+Look = Callable[[tuple[Edit, ...]], Capture]
+"""Edits -> a capture of the same prompt under them, with what the method reads."""
+ONE_PASS = " Without `look`, later steps read the attention of the whole sequence."
+
+
+class Making:
+    """Steps are added from shallow to deep; with `look` the model runs again before each further one."""
+
+    def __init__(self, capture: Capture, look: Look | None = None) -> None:
+        self.first = Reading(capture)
+        self.look = look
+        self.steps: list[VisualStep] = []
+        self.alive = np.ones(len(self.first.image), bool)
+        self._seen: tuple[int, _Reduced] | None = None
+
+    @property
+    def present(self) -> np.ndarray:
+        """The rows of the prompt that are still there."""
+        there = np.ones(len(self.first.rows), bool)
+        there[self.first.image] = self.alive
+        return np.flatnonzero(there)
+
+    def attention(self, layer: int, queries: Sequence[int] | np.ndarray) -> np.ndarray:
+        """[H, len(queries), N] what some rows of the prompt give each visual token in a layer; 0 for those that are gone."""
+        now = self._now
+        weights = now.attention(layer)
+        present, image = self.present, self.first.image
+        if weights.shape[-1] == len(self.first.rows):
+            found = weights[:, queries][:, :, image]
+        elif weights.shape[-1] == len(present):
+            found = np.zeros((len(weights), len(queries), len(image)))
+            columns = np.searchsorted(present, image[self.alive])
+            found[:, :, self.alive] = weights[:, np.searchsorted(present, queries)][:, :, columns]
+        else:
+            raise ValueError(f"layer {layer} has {weights.shape[-1]} keys, where {len(present)} tokens should be left.")
+        return found * self.alive
+
+    def hidden(self, layer: int) -> np.ndarray:
+        """[T, D] the input of a decoder layer; rows that are gone by then are zero."""
+        states = self._now.hidden(layer)
+        if len(states) == len(self.first.rows):
+            return states
+        found = np.zeros((len(self.first.rows), states.shape[1]))
+        found[self.present] = states
+        return found
+
+    def keep(self, layer: int, chosen: np.ndarray) -> None:
+        """Only the chosen tokens [N] go on from the entry of a layer; nothing happens where that is all of them."""
+        self.merge(layer, np.where(chosen & self.alive, np.arange(len(self.alive)), -1))
+
+    def merge(self, layer: int, into: np.ndarray, share: np.ndarray | None = None) -> None:
+        """From the entry of a layer on, each token [N] is in the place of another one, or gone (-1)."""
+        into = np.where(self.alive, into, -1)
+        if (into == np.where(self.alive, np.arange(len(into)), -1)).all():
+            return
+        leaders = np.unique(into[into >= 0])
+        if not (into[leaders] == leaders).all():
+            raise ValueError("tokens may go only into tokens that stay themselves.")
+        self.steps.append(VisualStep(layer, into, np.ones(len(into)) if share is None else share))
+        self.alive = into == np.arange(len(into))
+
+    def plan(self, method: str, left_out: str = "", window: int = 0) -> VisualPlan:
+        """What was decided so far."""
+        first = self.first
+        said = left_out + ("" if self.look is not None or len(self.steps) < 2 else ONE_PASS)
+        return VisualPlan(method, tuple(self.steps), first.image, first.rows, first.depth, first.size, said, window)
+
+    @property
+    def _now(self) -> Reading | _Reduced:
+        if self.look is None or not self.steps:
+            return self.first
+        if self._seen is None or self._seen[0] != len(self.steps):
+            self._seen = len(self.steps), _Reduced(self.look(dropping(self.plan(""))), self.first)
+        return self._seen[1]
+
+
+class _Reduced:
+    """A capture under edits, whose layouts are still those of the whole prompt: only numbers are read."""
+
+    def __init__(self, capture: Capture, first: Reading) -> None:
+        self.capture, self.sites = capture, first.sites
+
+    def attention(self, layer: int) -> np.ndarray:
+        """[H, Q, K] attention of a decoder layer, over what is left in it."""
+        return np.asarray(self.capture.weights[self.sites[layer]], np.float64)
+
+    def hidden(self, layer: int) -> np.ndarray:
+        """[T, D] the input of a decoder layer, of what is left in it."""
+        return np.asarray(self.capture.hidden["decoder", layer], np.float64)
+
+
+def deep(depth: int, of: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """Layers of a decoder of `layers` layers as those of one of `depth`: scaled, from 1 on, without doubles."""
+    return tuple(sorted({min(max(round(layer * depth / layers), 1), depth - 1) for layer in of}))

@@ -1,0 +1,89 @@
+"""A greedy search for how many visual tokens each layer needs, from shallow to deep (after G-Search)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.visual_tokens.choosing import best
+from analysis.visual_tokens.in_decoder import Readers, asked_for
+from analysis.visual_tokens.making import Look, Making
+from analysis.visual_tokens.plan import VisualPlan
+from model_adapters import Capture
+
+Loss = Callable[[VisualPlan], float]
+"""What a plan costs in quality: drift, or the share of wrong answers. 0 is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class BudgetSearch:
+    """What a search found."""
+
+    plan: VisualPlan
+    tried: tuple[tuple[int, int, float], ...]
+    """(layer, visual tokens left there, loss) of every try."""
+    loss: float
+    """Of the plan."""
+    finished: bool
+    """False after a cancel: the layers behind read as many tokens as the last one that was settled."""
+
+
+def search_budgets(
+    capture: Capture,
+    loss: Loss,
+    *,
+    allowed: float,
+    look: Look | None = None,
+    read: Readers = "last",
+    precision: int = 1,
+    progress: Callable[[float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> BudgetSearch:
+    """The smallest number of visual tokens in each layer, from shallow to deep, at which the loss stays within bounds.
+
+    Numbers never rise with depth. Each layer is searched by halving, which takes it that fewer tokens are never better;
+    the plan that is returned was itself tried.
+
+    Args:
+        capture: with the weights of the decoder.
+        loss: of a plan.
+        allowed: the highest loss that a plan may have.
+        look: edits to a capture under them, so that later layers read what is left.
+        read: whose attention ranks the tokens.
+        precision: to how many tokens the numbers are found.
+        progress: told the share of layers that are settled.
+        cancelled: asked before each try; True ends the search with what was found so far.
+    """
+    making = Making(capture, look)
+    tried: list[tuple[int, int, float]] = []
+    least, finished = float(loss(making.plan("search_budgets"))), True
+    if least > allowed:
+        raise ValueError(f"a loss of {allowed} is allowed, but with all visual tokens it is {least:.3g} already.")
+    for layer in range(1, making.first.depth):
+        scores = np.where(making.alive, asked_for(making, layer, read), -np.inf)
+        low, high = 0, int(making.alive.sum())
+        while high - low > precision and finished:
+            if cancelled is not None and cancelled():
+                finished = False
+                break
+            count = (low + high) // 2
+            found = float(loss(_with(making, layer, best(scores, count)).plan("search_budgets")))
+            tried.append((layer, count, found))
+            low, high, least = (low, count, found) if found <= allowed else (count, high, least)
+        making.keep(layer, best(scores, high))
+        if not finished:
+            break
+        if progress is not None:
+            progress(layer / (making.first.depth - 1))
+    said = "After the published idea; tokens are ranked by attention, and each number is found by halving."
+    return BudgetSearch(making.plan("search_budgets", said), tuple(tried), least, finished)
+
+
+def _with(making: Making, layer: int, chosen: np.ndarray) -> Making:
+    """What is made so far and one step more, without changing it."""
+    more = Making(making.first.capture, making.look)
+    more.steps, more.alive = list(making.steps), making.alive
+    more.keep(layer, chosen)
+    return more

@@ -1,0 +1,134 @@
+"""Visual tokens that go by thresholds: MustDrop's two, and one that every image sets for itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from analysis.registry import Range, method
+from analysis.token_steps import cosine
+from analysis.visual_tokens.before_decoder import CLASS, Keep
+from analysis.visual_tokens.choosing import best, falling
+from analysis.visual_tokens.making import Look, Making, deep
+from analysis.visual_tokens.plain import spread
+from analysis.visual_tokens.plan import VisualPlan
+from analysis.visual_tokens.reading import Reading
+from model_adapters import Capture
+
+KEY_SHARE = 0.08
+BLOCK = 3
+
+
+@method(
+    title="MustDrop: merge even windows, then drop what no word attends to",
+    kind="visual tokens",
+    cites=("liu2024mustdrop",),
+    needs={*CLASS, "text", "hidden"},
+    range="visual tokens left in the last decoder layer",
+    misleads="Tokens that the class token attends to can never go, even where the question is about something else.",
+)
+def must_drop(
+    capture: Capture,
+    *,
+    keep: Keep = 64,
+    alike: Annotated[float, Range(-1, 1, 0.05)] = 0.8,
+    balance: Annotated[float, Range(0.1, 100)] = 1.0,
+    look: Look | None = None,
+) -> VisualPlan:
+    """Which visual tokens stay when like neighbours merge first and two thresholds on the words' attention fall together.
+
+    Args:
+        capture: with weights of vision tower and decoder, and hidden states of the decoder.
+        keep: how many visual tokens the last layer reads; the thresholds are set so that it is met.
+        alike: the mean cosine from which on a window of three by three becomes one token.
+        balance: the threshold on the share of all words' attention, as a multiple of that on the strongest word's.
+        look: edits to a capture under them, so that later steps read what is left.
+    """
+    making = Making(capture, look)
+    first = making.first
+    keys = best(first.from_class(-2), int(KEY_SHARE * len(first.image)))
+    places = deep(first.depth, (2, 6, 10, 14), 32)
+    counts = falling(len(first.image), keep, len(places) + 1)
+    making.merge(0, even_windows(first, alike, len(first.image) - counts[0], keys))
+    for layer, count in zip(places, counts[1:], strict=True):
+        given = making.attention(layer - 1, first.text).mean(0)
+        rank = np.maximum(given.sum(0) / max(given.sum(), 1e-12) / balance, given.max(0))
+        making.keep(layer, best(np.where(making.alive, np.where(keys, 1e6 + rank, rank), -np.inf), count))
+    said = (
+        "Windows are merged before the decoder, by their projected features; both thresholds are scaled to meet the budget; "
+        "dropping while the answer is written is left out."
+    )
+    return making.plan("must_drop", said)
+
+
+@method(
+    title="A threshold that each image sets (after ATP-LLaVA)",
+    kind="visual tokens",
+    cites=("ye2024atp",),
+    needs={"weights", "text", "grid"},
+    range="visual tokens left from one decoder layer on, at most the budget",
+    misleads="The original learns its thresholds; here a share of all importance stands in for them, which is our own rule.",
+)
+def instance_threshold(
+    capture: Capture,
+    *,
+    keep: Keep = 64,
+    mass: Annotated[float, Range(0.05, 1, 0.05)] = 0.8,
+    spatial: Annotated[float, Range(0, 1, 0.05)] = 0.25,
+    layer: Annotated[int, Range(1, 64)] = 2,
+) -> VisualPlan:
+    """Which visual tokens stay when an image keeps the fewest that hold a share of all importance, some of them evenly spread.
+
+    Importance is the attention that a token gets from visual tokens plus what it gets from words, each as a share.
+
+    Args:
+        capture: with the weights of the decoder.
+        keep: how many visual tokens stay at most.
+        mass: the share of importance that is to be held; 1 keeps as many as `keep` allows.
+        spatial: the share of the tokens that is spread evenly over the image instead.
+        layer: at whose entry the others go.
+    """
+    making = Making(capture)
+    first, at = making.first, min(layer, making.first.depth - 1)
+    given = making.attention(at - 1, first.image).mean(0)
+    own = given.sum(0) / np.maximum((given > 0).sum(0), 1)
+    cross = making.attention(at - 1, first.text).mean((0, 1))
+    scores = own / max(own.sum(), 1e-12) + cross / max(cross.sum(), 1e-12)
+    enough = len(scores) if mass >= 1 else 1 + int(np.searchsorted(np.cumsum(-np.sort(-scores)) / scores.sum(), mass - 1e-12))
+    count = min(enough, keep, len(scores))
+    even = spread(first.places, round(spatial * count))
+    making.keep(at, even | best(np.where(even, -np.inf, scores), count - int(even.sum())))
+    said = "Learned thresholds and their training are left out; the equations of the paper were not read."
+    return making.plan("instance_threshold", said)
+
+
+def even_windows(first: Reading, alike: float, most: int, protected: np.ndarray) -> np.ndarray:
+    """[N] into which token each goes: windows alike enough become their first token, likest first, at most `most` fewer."""
+    into = np.arange(len(first.image))
+    windows = windows_of(first)
+    found = []
+    for number in np.unique(windows):
+        members = np.flatnonzero((windows == number) & ~protected)
+        if len(members) > 1:
+            likeness = cosine(first.features[members])
+            mean = (likeness.sum() - len(members)) / (len(members) * (len(members) - 1))
+            found.append((mean, members))
+    for mean, members in sorted(found, key=lambda f: -f[0]):
+        if mean < alike:
+            break
+        if len(members) - 1 <= most:
+            into[members] = members[0]
+            most -= len(members) - 1
+    return into
+
+
+def windows_of(first: Reading) -> np.ndarray:
+    """[N] the number of the window of 3 x 3 tokens that each lies in."""
+    numbers = np.zeros((len(first.image), 3), np.int64)
+    for tile in np.unique(first.tile):
+        mine = first.tile == tile
+        centres = np.round((first.places[mine, :2] + first.places[mine, 2:]) / 2, 2)
+        cells = np.stack([np.unique(axis, return_inverse=True)[1].reshape(-1) for axis in centres.T], 1)
+        numbers[mine] = np.concatenate([np.full((len(cells), 1), tile), cells // BLOCK], 1)
+    return np.unique(numbers, axis=0, return_inverse=True)[1].reshape(-1)

@@ -1,0 +1,237 @@
+"""Every pruner keeps what a slow reading of the same arrays says: loops, sorts, and boxes compared one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import analysis.visual_tokens as vt
+import model_adapters as ma
+from tests.visual_tokens.small import asked, depth_of, image_of, rows_of, seen
+
+KEEP = 20
+WITH_CLASS = ("llava", "llava_next", "internvl")
+WITH_DECODER = ("llava", "qwen2_5_vl", "bundled:lvlm")
+
+
+def at_layer(name: str, tower: str, layer: int):
+    sites = [s for s in seen(name).sites if s.tower == tower]
+    numbers = sorted({s.layer for s in sites})
+    return next(s for s in sites if s.layer == numbers[layer])
+
+
+def top(scores: list[float], count: int) -> set[int]:
+    """The places of the `count` highest, the first of equal ones."""
+    return set(sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:count])
+
+
+def stayed(plan: vt.VisualPlan, layer: int = -1) -> set[int]:
+    return set(np.flatnonzero(plan.alive[layer]).tolist())
+
+
+def class_scores(name: str, layer: int, given=None) -> list[float]:
+    """The mean over a token's patches of what the class token of their window gives them."""
+    capture, site = seen(name), at_layer(name, "vision", layer)
+    layout, weights, own = capture.layouts[site], capture.weights[site], rows_of(name)
+    per = len(layout.keys) // layout.windows
+    found = []
+    for row in image_of(name):
+        x0, y0, x1, y1 = own.boxes[row]
+        inside = []
+        for key in range(len(layout.keys)):
+            if layout.keys.roles[key] != "patch" or layout.keys.tile[key] != own.tile[row]:
+                continue
+            a0, b0, a1, b1 = layout.keys.boxes[key]
+            if x0 - 1e-3 <= (a0 + a1) / 2 <= x1 + 1e-3 and y0 - 1e-3 <= (b0 + b1) / 2 <= y1 + 1e-3:
+                window = key // per
+                if given is None:
+                    inside.append(np.mean([weights[h, window * per, key % per] for h in range(len(weights))], dtype=float))
+                else:
+                    inside.append(given(site, window * per, key))
+        found.append(float(np.mean(inside)))
+    return found
+
+
+def readings(name: str, layer: int, readers) -> list[float]:
+    """The mean over heads and readers of the attention that each visual token gets."""
+    weights = seen(name).weights[at_layer(name, "decoder", layer)]
+    return [float(np.mean([weights[h, r, j] for h in range(len(weights)) for r in readers], dtype=float)) for j in image_of(name)]
+
+
+@pytest.mark.parametrize("name", WITH_CLASS)
+def test_faster_vlm_keeps_what_the_class_token_attends_to(name):
+    plan = vt.before_decoder.faster_vlm(seen(name), keep=KEEP)
+    assert stayed(plan, 0) == stayed(plan) == top(class_scores(name, -2), KEEP)
+
+
+def test_vtc_cls_sums_over_all_layers_but_the_last():
+    layers = [class_scores("bundled:lvlm", n) for n in range(2, 5)]
+    plan = vt.before_decoder.vtc_cls(seen("bundled:lvlm"), keep=KEEP, start=2)
+    assert stayed(plan) == top([sum(s) for s in zip(*layers, strict=True)], KEEP)
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "instructblip"])
+def test_what_repeats_itself_goes(name):
+    hidden = seen(name).hidden["decoder", 0][image_of(name)].astype(float)
+    count, alike, repeated = len(hidden), 0.1, []
+    for i in range(count):
+        others = [hidden[i] @ hidden[j] / np.linalg.norm(hidden[i]) / np.linalg.norm(hidden[j]) for j in range(count) if j != i]
+        repeated.append((sum(c > alike for c in others), np.mean(others)))
+    keep = count // 3
+    expected = set(sorted(range(count), key=lambda i: repeated[i])[:keep])
+    assert stayed(vt.before_decoder.repetitiveness(seen(name), keep=keep, alike=alike)) == expected
+
+
+@pytest.mark.parametrize("name", WITH_DECODER)
+def test_fastv_reads_the_layer_before(name):
+    last, words = len(rows_of(name)) - 1, rows_of(name).where("question")
+    words = words[words > image_of(name).max()]
+    plan = vt.in_decoder.fastv(seen(name), keep=KEEP, layer=1)
+    assert plan.counts[0] == len(image_of(name))
+    assert stayed(plan, 1) == top(readings(name, 0, [last]), KEEP)
+    asked_by = vt.in_decoder.fastv(seen(name), keep=KEEP, layer=1, read="question")
+    assert stayed(asked_by) == top(readings(name, 0, words), KEEP)
+
+
+def test_read_by_all_is_the_mean_over_rows_that_can_see_a_token():
+    weights = seen("llava").weights[at_layer("llava", "decoder", 0)].astype(float).mean(0)
+    scores = [weights[j:, j].mean() for j in image_of("llava")]
+    assert stayed(vt.in_decoder.fastv(seen("llava"), keep=KEEP, layer=1, read="all")) == top(scores, KEEP)
+
+
+@pytest.mark.parametrize("name", WITH_DECODER)
+def test_sparse_vlm_asks_words_that_resemble_the_image(name):
+    hidden, image = seen(name).hidden["decoder", 0].astype(float), image_of(name)
+    words = [r for r in rows_of(name).where("question") if r > image.max()]
+    likeness = np.zeros(len(words))
+    for v in image:
+        each = np.exp([hidden[v] @ hidden[t] for t in words])
+        likeness += each / each.sum() / len(image)
+    raters = [t for t, r in zip(words, likeness, strict=True) if r > likeness.mean()]
+    plan = vt.in_decoder.sparse_vlm(seen(name), keep=KEEP, layers=(1,), recycle=False)
+    assert stayed(plan, 1) == top(readings(name, 0, raters), KEEP)
+
+
+def test_recycled_clusters_fill_the_budget_exactly():
+    plan = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=30, layers=(1,))
+    own = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=26, layers=(1,), recycle=False)
+    # 144 tokens: 26 stay, int(0.3 * 118) = 35 of the others return as 35 // 10 + 1 = 4 means.
+    assert plan.kept == 30 and stayed(own) <= stayed(plan)
+    into = plan.into[1]
+    sizes = [int((into == leader).sum()) for leader in stayed(plan)]
+    assert sum(sizes) == 26 + 35 and sizes.count(1) >= 26 and (into == -1).sum() == 144 - 61
+    hidden = seen("bundled:lvlm").hidden["decoder", 1][image_of("bundled:lvlm")].astype(float)
+    centres = sorted(stayed(plan) - stayed(own))
+    for token in np.flatnonzero((into >= 0) & ~np.isin(np.arange(144), sorted(stayed(own)))):
+        nearest = min(centres, key=lambda c: (np.linalg.norm(hidden[token] - hidden[c]), c))
+        assert into[token] == nearest
+
+
+def test_clusters_are_those_that_were_planted():
+    from analysis.visual_tokens.recycling import clustered
+
+    rng = np.random.default_rng(0)
+    middles = 20 * np.eye(4, 6)
+    owner = np.arange(40) % 4
+    found = clustered(middles[owner] + 0.1 * rng.standard_normal((40, 6)), 4)
+    assert len(set(found)) == 4 and all(owner[c] == o for c, o in zip(found, owner, strict=True))
+
+
+def test_hired_shares_the_budget_out_between_tiles():
+    name, keep = "llava_next", 40
+    rows, image = rows_of(name), image_of(name)
+    early, late, tiles = class_scores(name, 0), class_scores(name, -2), rows.tile[image]
+    boxes = {t: rows.boxes[image][tiles == t] for t in set(tiles.tolist())}
+    extents = {t: (*b[:, :2].min(0), *b[:, 2:].max(0)) for t, b in boxes.items()}
+    whole = max(extents, key=lambda t: (extents[t][2] - extents[t][0]) * (extents[t][3] - extents[t][1]))
+    mine = [i for i in range(len(image)) if tiles[i] == whole]
+    told = [mine[i] for i in top([early[i] for i in mine], len(mine) // 2)]
+    inside = {}
+    for tile, (x0, y0, x1, y1) in extents.items():
+        centres = [(rows.boxes[image[i]][:2] + rows.boxes[image[i]][2:]) / 2 for i in told]
+        inside[tile] = sum(x0 <= x < x1 and y0 <= y < y1 for x, y in centres)
+    plan = vt.tiles.hired(seen(name), keep=keep)
+    left = {t: int((tiles[sorted(stayed(plan))] == t).sum()) for t in extents}
+    assert left[whole] == keep // 2 and sum(left.values()) == keep
+    total = sum(n for t, n in inside.items() if t != whole)
+    for tile, count in left.items():
+        if tile != whole:
+            assert abs(count - keep // 2 * inside[tile] / total) < 1
+        own = [i for i in range(len(image)) if tiles[i] == tile]
+        assert stayed(plan) & set(own) == {own[i] for i in top([late[i] for i in own], count)}
+
+
+def test_global_com_without_tiles_is_the_product_before_the_softmax():
+    capture = seen("llava")
+
+    def product(site, row, key):
+        queries, keys = capture.queries[site].astype(float), capture.keys[site].astype(float)
+        return np.mean([queries[h, row] @ keys[h, key] for h in range(len(queries))])
+
+    plan = vt.tiles.global_com(capture, keep=KEEP)
+    assert stayed(plan) == top(class_scores("llava", -1, product), KEEP)
+
+
+@pytest.mark.parametrize("name", ["llava_next", "internvl"])
+def test_global_com_spends_the_budget_over_all_tiles(name):
+    tiles = rows_of(name).tile[image_of(name)]
+    plan = vt.tiles.global_com(seen(name), keep=60)
+    left = [int((tiles[sorted(stayed(plan))] == t).sum()) for t in sorted(set(tiles.tolist()))]
+    sizes = [int((tiles == t).sum()) for t in sorted(set(tiles.tolist()))]
+    assert sum(left) == 60
+    # One over ten in the exponent: no tile strays far from the common share of what it has.
+    assert all(0.5 < n / (60 * size / len(tiles)) < 1.6 for n, size in zip(left, sizes, strict=True))
+
+
+def test_must_drop_protects_key_tokens_and_drops_the_unread():
+    name = "llava"
+    keys = top(class_scores(name, -2), int(0.08 * 64))
+    words = [r for r in rows_of(name).where("question") if r > image_of(name).max()]
+    weights = seen(name).weights[at_layer(name, "decoder", 0)].astype(float).mean(0)
+    given = weights[np.ix_(words, image_of(name))]
+    rank = np.maximum(given.sum(0) / given.sum(), given.max(0))
+    plan = vt.thresholds.must_drop(seen(name), keep=KEEP, alike=1.0)
+    rank[sorted(keys)] = np.inf
+    assert stayed(plan) == top(rank.tolist(), KEEP) and keys <= stayed(plan)
+
+
+def test_an_image_sets_its_own_threshold():
+    name = "bundled:lvlm"
+    image, words = image_of(name), [r for r in rows_of(name).where("question") if r > image_of(name).max()]
+    weights = seen(name).weights[at_layer(name, "decoder", 1)].astype(float).mean(0)
+    own = np.array([weights[image[n:], j].mean() for n, j in enumerate(image)])
+    cross = np.array([weights[words, j].mean() for j in image])
+    scores = own / own.sum() + cross / cross.sum()
+    total, count = 0.0, 0
+    for value in sorted(scores, reverse=True):
+        total, count = total + value, count + 1
+        if total >= 0.5 * scores.sum():
+            break
+    plan = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.5, spatial=0.0)
+    assert 1 < count < len(image) and stayed(plan) == top(scores.tolist(), count)
+    mixed = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.5, spatial=0.5)
+    assert mixed.kept == count and stayed(vt.plain.uniform_visual(seen(name), keep=round(count / 2))) <= stayed(mixed)
+
+
+def test_later_layers_read_what_is_left():
+    model, inputs = asked("bundled:lvlm")
+    plan = vt.in_decoder.progressive(seen("bundled:lvlm"), keep=10, look=lambda edits: ma.capture(model, inputs, edits=edits))
+    image, last = image_of("bundled:lvlm"), len(rows_of("bundled:lvlm")) - 1
+    assert list(plan.counts) == sorted(plan.counts, reverse=True) and plan.kept == 10
+    # The same model with the same tokens hidden, not gone: its attention to them is 0, to the others the same.
+    hidden = ma.capture(model, inputs, edits=vt.masking(plan))
+    for layer in range(1, depth_of("bundled:lvlm")):
+        site = at_layer("bundled:lvlm", "decoder", layer - 1)
+        scores = np.where(plan.alive[layer - 1], hidden.weights[site].astype(float)[:, last, image].mean(0), -1)
+        assert stayed(plan, layer) == top(scores.tolist(), int(plan.counts[layer]))
+
+
+def test_layers_rank_alike_as_scipy_says():
+    from scipy.stats import spearmanr
+
+    name = "bundled:lvlm"
+    scores = [readings(name, n, [len(rows_of(name)) - 1]) for n in range(depth_of(name))]
+    found = vt.layer_rankings.ranking_similarity(seen(name))
+    np.testing.assert_allclose(found.values, spearmanr(np.array(scores).T).statistic, atol=1e-9)
+    shared = vt.layer_rankings.ranking_similarity(seen(name), statistic="overlap", top=10)
+    assert shared.values[1, 4] == len(top(scores[1], 10) & top(scores[4], 10)) / 10
