@@ -329,3 +329,22 @@ def test_a_pass_that_looks_ahead_is_refused():
     weights[site][:, len(case.asked.rows), -1] = 0.5
     with pytest.raises(ValueError, match="gives 0.5 of its attention to tokens behind it"):
         answer_in(replace(case.capture, weights=ma.BySite(weights)), case.ids, case.asked)
+
+
+@pytest.mark.parametrize("decoding", [ma.Beam(beams=3), ma.Sample(temperature=2.0, seed=4)], ids=["beams", "sample"])
+def test_other_ways_of_decoding_are_read_too(decoding):
+    case = told("qwen2_vl")
+    generation = ma.generate(case.model, case.inputs, max_new_tokens=5, decoding=decoding)
+    answer = answer_of(generation, case.asked)
+    whole = answer_in(ma.reread(case.model, case.inputs, generation), answer.ids.tolist(), case.asked)
+    np.testing.assert_allclose(answer.log_probabilities, whole.log_probabilities, atol=1e-3)
+    for step in range(len(answer)):
+        np.testing.assert_allclose(word_map(answer, at(step)).values, word_map(whole, at(step)).values, atol=1e-5)
+
+
+def test_an_edited_generation_shows_what_the_edit_left():
+    case = told("llava")
+    edit = ma.edits.Block(where=ma.Where(tower="decoder", queries="last", keys="image"))
+    answer = answer_of(ma.generate(case.model, case.inputs, max_new_tokens=3, edits=edit), case.asked)
+    assert word_shares(answer, at(1)).values[..., GROUPS.index("image")].max() == 0
+    np.testing.assert_allclose(np.nansum(word_shares(answer, at(1)).values, -1), 1, atol=1e-5)
