@@ -29,7 +29,7 @@ ONLY_IN = {
     "transformers": ("model_adapters/", "world/", "benchmarks/"),
 }
 DATA_TYPES = {"Capture", "Layout", "Rows", "Site", "Keep", "Edit", "Where", "Reduction", "AdapterError", "Generation"}
-DATA_MODULES = {"capturing", "layout", "site", "edits", "where", "errors"}
+DATA_MODULES = {"capturing", "layout", "site", "edits", "where", "errors", "decoding"}
 
 
 def sources() -> list[Path]:

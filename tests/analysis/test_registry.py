@@ -16,6 +16,8 @@ NOBODYS = {
     "random_tokens": "a baseline: tokens by lot",
     "hidden_embedding": "hidden states, projected",
     "nearest": "nearest neighbours by distance",
+    "sampled": "a control: tokens drawn with a temperature",
+    "random_heads_silenced": "a control: heads chosen by lot",
     "random_visual": "a baseline: visual tokens by lot",
     "uniform_visual": "a baseline: visual tokens as far from each other as can be",
 }

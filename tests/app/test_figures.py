@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import analysis
+from analysis.fixes import FixOptions
 from analysis.results import Curve, HeadMatrix, Profile
 from model_adapters import Site
 from tests.app import results_by_hand as made
@@ -17,7 +18,10 @@ from ui import figures
 from ui.figures.frame import humane, limits
 
 RESULTS = made.by_hand()
-WITHOUT_PICTURE = {float: "one number says nothing alone: the page shows it among those of true and made-up words"}
+WITHOUT_PICTURE = {
+    float: "one number says nothing alone: the page shows it among those of true and made-up words",
+    FixOptions: "keywords that a model answers with: the page shows the two answers",
+}
 """Results that are no picture, with the reason."""
 
 
@@ -30,6 +34,7 @@ def test_the_result_of_every_method_has_a_drawing(method):
 
 
 def test_every_drawn_type_is_tried_here():
+    import ui.figures.every_rule  # noqa: F401
     from ui.figures.rules import rule
 
     tried = {type(result) for result in RESULTS.values()}
