@@ -58,7 +58,8 @@ HEADINGS = {
         "Token reduction",
         "Accuracy when patches are really dropped or merged after the attention of layers 1, 3 and 4, by the number of "
         "patches that are left of 144. ATS lets the picture decide how many stay, EViT adds a token in each step: the "
-        "second table says what was left.",
+        "second table says what was left. On bundled:lvlm the decoder's visual tokens are dropped, before it or inside it, and "
+        "two yes/no questions are asked of each picture; tokens left are those that a decoder layer reads on average.",
     ),
 }
 

@@ -20,6 +20,7 @@ from world.trust.map_scores import score_maps
 from world.trust.registry import KINDS, Kind, Score, entries
 from world.trust.token_scores import score_pruners
 from world.trust.type_scores import captured, score_halves, score_seeds, second_model
+from world.trust.visual_token_entries import score_visual_pruners
 from world.trust.word_scores import describe, judged_mentions, score_fix, score_signal
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,8 @@ def _types(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
 
 
 def _pruners(model: ma.Model, job: Job) -> tuple[list[Score], list[str]]:
+    if model.kind == "lvlm":
+        return score_visual_pruners(entries("pruner", job.model), model, scenes(job.size.pruned))
     cases = (case_of(model, scene, number) for number, scene in enumerate(scenes(job.size.pruned)))
     return score_pruners(entries("pruner", job.model), cases), []
 
