@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.cases import Row
 from benchmarks.machine import machine
+from benchmarks.viewer_page import viewing
 from tests.app.browser import chromium, serving
 
 TARGET = Path(__file__).parent.parent / "docs" / "benchmarks-app.md"
@@ -30,8 +31,8 @@ _PAINTED = """() => {
     if (!canvas.width) return false;
     const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     const seen = new Set();
-    for (let i = 0; i < data.length && seen.size < 8; i += 404) if (data[i + 3]) seen.add(data.slice(i, i + 3).join());
-    return seen.size >= 8;
+    for (let i = 0; i < data.length && seen.size < COLOURS; i += 404) if (data[i + 3]) seen.add(data.slice(i, i + 3).join());
+    return seen.size >= COLOURS;
   }));
 }"""
 _AT_REST = """() => {
@@ -53,7 +54,7 @@ def start() -> Iterator[Row]:
             page.goto(address)
             page.wait_for_selector("[data-testid=stSidebarNav]", timeout=60_000)
             frame.append(time.perf_counter() - began)
-            page.wait_for_function(_PAINTED, timeout=60_000)
+            page.wait_for_function(_painted(), timeout=60_000)
             picture.append(time.perf_counter() - began)
             page.wait_for_function("() => !document.body.innerText.includes('recorded ·')", timeout=120_000)
             live.append(time.perf_counter() - began)
@@ -65,7 +66,7 @@ def start() -> Iterator[Row]:
 
 def switching() -> Iterator[Row]:
     """Between two pages whose results are there."""
-    with _visit("look-attention") as page:
+    with _visit("") as page:
         times = []
         for name in ("Importance", "Attention") * (ROUNDS + 1):
             began = time.perf_counter()
@@ -80,7 +81,7 @@ def switching() -> Iterator[Row]:
 def new_picture() -> Iterator[Row]:
     """A new picture on ViT-B/16, beyond one plain forward pass."""
     plain = _plain_forward()
-    with _visit("look-attention", "model=timm:vit_base_patch16_224&weights=random") as page:
+    with _visit("", "model=timm:vit_base_patch16_224&weights=random") as page:
         times = []
         for number in range(ROUNDS):
             page.get_by_role("button", name="Upload").click()
@@ -90,10 +91,27 @@ def new_picture() -> Iterator[Row]:
             chooser.set_input_files({"name": f"{number}.png", "mimeType": "image/png", "buffer": _noise(number)})
             page.wait_for_function(f"() => document.body.innerText.includes('Upload {number + 1}')", timeout=60_000)
             page.wait_for_function(_AT_REST, timeout=60_000)
-            page.wait_for_function(_PAINTED, timeout=60_000)
+            page.wait_for_function(_painted(), timeout=60_000)
             times.append(time.perf_counter() - began - plain)
             log.info("new picture %.2f s beyond a pass of %.2f s (%d viewers)", times[-1], plain, before)
     yield _seconds("New picture on ViT-B/16, upload to viewer painted, beyond a plain pass", times[1:], 0.7)
+
+
+def projecting() -> Iterator[Row]:
+    """10,000 points: principal components, and a page with their map from nothing."""
+    from analysis.projections import project
+
+    vectors, times = np.random.default_rng(0).normal(size=(10_201, 64)).astype(np.float32), []
+    with serving("tests/app/point_map_page.py") as address, chromium() as browser:
+        for _ in range(ROUNDS + 1):
+            page = browser.new_page()
+            began = time.perf_counter()
+            project(vectors)
+            page.goto(address)
+            page.wait_for_function(_painted(2), timeout=60_000)
+            times.append(time.perf_counter() - began)
+            page.close()
+    yield _seconds("10,000 points projected by PCA and painted, page included", times[1:], 1)
 
 
 def memory() -> Iterator[Row]:
@@ -104,13 +122,18 @@ def memory() -> Iterator[Row]:
         for number in range(CHANGES):
             page.goto(f"{address}/?image=scene:{number}")
             page.wait_for_function(_AT_REST, timeout=120_000)
-            page.wait_for_function(_PAINTED, timeout=60_000)
+            page.wait_for_function(_painted(), timeout=60_000)
             seen.append(process.memory_info().rss)
     growth = max(seen[-10:]) / max(seen[AFTER - 10 : AFTER]) - 1
     yield Row(f"Memory of the server after {CHANGES} pictures against {AFTER}", f"{growth:+.1%}", "<= +10 %", growth <= 0.10)
 
 
-CASES: tuple[Callable[[], Iterator[Row]], ...] = (start, switching, new_picture, memory)
+CASES: tuple[Callable[[], Iterator[Row]], ...] = (start, viewing, switching, new_picture, projecting, memory)
+
+
+def _painted(colours: int = 8) -> str:
+    """Whether a canvas shows something."""
+    return _PAINTED.replace("COLOURS", str(colours))
 
 
 @contextmanager

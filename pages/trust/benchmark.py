@@ -11,7 +11,7 @@ VIEWS = {
 }  # fmt: skip
 
 page.header("Trust", "How far can I believe these pictures?", about=("model", "picture", "class"))
-view = controls.pick("trust", "Question", list(VIEWS), format=lambda each: VIEWS[each])
+view = controls.pick("trust", "Show", list(VIEWS), format=lambda each: VIEWS[each])
 if view == "benchmark":
     parts.benchmark()
     st.caption("Measured in the small world, where the truth is known. What fails there has no claim to be believed elsewhere.")

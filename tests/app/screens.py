@@ -64,7 +64,7 @@ def main() -> None:
             for scheme in ("light", "dark"):
                 for width, height in SIZES.items():
                     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                    page.goto(f"{address}/{name}")
+                    page.goto(f"{address}/{'' if name == names[0] else name}")  # the first page is the root
                     page.wait_for_selector("h1", timeout=60_000)
                     settle(page)
                     shot = page.screenshot(path=options.out / f"{name}-{scheme}-{width}.png")

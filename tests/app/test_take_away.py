@@ -56,6 +56,7 @@ def test_arrays_need_no_code_to_be_read(name):
 
 
 def test_every_drawn_type_can_be_a_table():
+    import ui.figures.every_rule  # noqa: F401
     from ui.figures.rules import rule
 
     assert set(rule.registry) - {object} == set(table.registry) - {object}

@@ -5,6 +5,7 @@ The rules are loaded with the first drawing, because the types of results bring 
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure as Figure
 
     from analysis.results import HeadMatrix, Profile
+
+_LOADING = threading.Lock()
+
+
+def _load() -> None:
+    """All rules, whole: another thread may be in the middle of importing them."""
+    with _LOADING:
+        import ui.figures.every_rule  # noqa: F401
 
 
 def draw(
@@ -28,6 +37,7 @@ def draw(
         image: [height, width, 3] uint8 below a map.
         names: what to call the points of an embedding or the things of a clustering, one each.
     """
+    _load()
     from ui.figures.rules import Look, rule
 
     return rule(result, Look(chosen, image, tuple(names) if names is not None else None))
@@ -35,6 +45,7 @@ def draw(
 
 def has_rule(kind: Any) -> bool:
     """Whether results of this type can be drawn."""
+    _load()
     from ui.figures.rules import known
 
     return known(kind)
@@ -42,6 +53,7 @@ def has_rule(kind: Any) -> bool:
 
 def draw_matrix_pair(first: HeadMatrix, second: HeadMatrix, *, chosen: tuple[int, int] | None = None) -> go.Figure:
     """Two head matrices side by side on one scale."""
+    _load()
     from ui.figures.heads import matrix_pair
 
     return matrix_pair(first, second, chosen)
@@ -49,6 +61,7 @@ def draw_matrix_pair(first: HeadMatrix, second: HeadMatrix, *, chosen: tuple[int
 
 def draw_scatter(exact: HeadMatrix, cheap: HeadMatrix, *, chosen: tuple[int, int] | None = None) -> go.Figure:
     """An exact against a cheap number per head, with their rank correlation."""
+    _load()
     from ui.figures.points import metric_scatter
 
     return metric_scatter(exact, cheap, chosen)
@@ -56,6 +69,7 @@ def draw_scatter(exact: HeadMatrix, cheap: HeadMatrix, *, chosen: tuple[int, int
 
 def draw_sparklines(profile: Profile, *, chosen: tuple[int, int] | None = None) -> go.Figure:
     """A small curve per head, layers down and heads across."""
+    _load()
     from ui.figures.heads import sparklines
 
     return sparklines(profile, chosen)
@@ -72,6 +86,7 @@ def draw_forest(
     baselines: Sequence[str] = (),
 ) -> go.Figure:
     """Scores with their intervals, best on top, and a line where chance lies."""
+    _load()
     from ui.figures.bars import forest
 
     return forest(names, values, low, high, chance=chance, label=label, baselines=baselines)

@@ -1,4 +1,4 @@
-"""The one place where a type of result finds its drawing."""
+"""The one place where a type of result finds its drawing; `every_rule` fills it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,3 @@ def known(kind: Any) -> bool:
     if typing.get_origin(kind) is tuple:
         return set(typing.get_args(kind)) - {Ellipsis} <= _MEMBERS
     return isinstance(kind, type) and rule.dispatch(kind) is not rule.registry[object]
-
-
-from ui.figures import bars, curves, heads, maps, matrices, points, tokens, visual_tokens, words  # noqa: E402, F401
