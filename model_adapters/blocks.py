@@ -16,7 +16,7 @@ from model_adapters.labels import Label, Labels
 from model_adapters.recorder import Recorder
 from model_adapters.residual import ADDITIONS, Reduce, Stream, reduced
 from model_adapters.site import Site
-from model_adapters.survivors import Cached, Survivors
+from model_adapters.survivors import Kept, Survivors
 from model_adapters.where import Scope
 
 ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
@@ -26,15 +26,16 @@ ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
 class Blocks:
     """The blocks being run, and the edits that act on their hidden states and residual streams."""
 
-    def __init__(self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, labels: Labels) -> None:
+    def __init__(
+        self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, labels: Labels, kept: Kept
+    ) -> None:
         self.hidden: list[SetHidden | AddTokens] = [e for e in edits if isinstance(e, SetHidden | AddTokens)]
         self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens) and not _at_entry(e)]
         self.entry: list[Reduce] = [e for e in edits if isinstance(e, DropTokens | MergeTokens) and e.entry]
         self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
-        self._survivors: dict[str, Survivors] = {}
-        self._cached: dict[str, Cached] = {}
+        self._survivors, self._cached = kept.survivors, kept.cached
         if (self.hidden or self.residual or self.entry) and not labels.blocks:
             name = type((self.hidden + self.residual + self.entry)[0]).__name__
             raise AdapterError(

@@ -1,13 +1,17 @@
-"""Which tokens of a tower are left after drops and merges, and the position arguments of its later blocks cut to them."""
+"""Which tokens of a tower are left after drops and merges: positions, masks and roles of its later blocks are cut to them."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from model_adapters.errors import AdapterError
+from model_adapters.labels import block_of
+from model_adapters.site import Site
+from model_adapters.where import RoleSource
 
 _MASK = re.compile(r"mask")
 _ALONG_TOKENS = re.compile(r"position_emb|rope|rotary|freqs|^cos$|^sin$")
@@ -36,8 +40,17 @@ class Cached:
                 f"A mask over {mask.shape[-1]} keys does not fit a cache of {len(self.left)} of {self.count} prompt tokens and "
                 f"{self.new} new ones. Models whose caches hold the whole prompt can write with tokens dropped."
             )
-        new = torch.arange(self.count, self.count + self.new, device=mask.device)
-        return mask.index_select(-1, torch.cat([self.left.to(mask.device), new]))
+        return mask.index_select(-1, self.places.to(mask.device))
+
+    @property
+    def whole(self) -> int:
+        """How many keys there would be with nothing dropped."""
+        return self.count + self.new
+
+    @property
+    def places(self) -> torch.Tensor:
+        """The numbers that the keys which are there have among all."""
+        return torch.cat([self.left, torch.arange(self.count, self.whole, device=self.left.device)])
 
 
 class Survivors:
@@ -50,6 +63,16 @@ class Survivors:
     def keep(self, index: torch.Tensor) -> None:
         """Of the tokens there are now, only those of these numbers stay."""
         self.left = self.left[index.to(self.left.device)]
+
+    @property
+    def whole(self) -> int:
+        """How many tokens there were at first."""
+        return self.count
+
+    @property
+    def places(self) -> torch.Tensor:
+        """The numbers that those which are there had at first."""
+        return self.left
 
     def cached(self) -> Cached:
         """What a block that runs with these tokens keeps of them for later."""
@@ -81,3 +104,27 @@ class Survivors:
         if not bool((self.left[:missing] == torch.arange(missing, device=self.left.device)).all()):
             raise AdapterError(f"Tokens 0 to {missing - 1} of this model carry no position and must stay; drop or merge others.")
         return value.index_select(axis, (self.left[missing:] - missing).to(value.device))
+
+
+class Kept:
+    """Who is left in each tower during the prompt's pass, and in each block's cache afterwards."""
+
+    def __init__(self) -> None:
+        self.survivors: dict[str, Survivors] = {}
+        self.cached: dict[str, Cached] = {}
+
+    def roles(self, source: RoleSource | None) -> RoleSource | None:
+        """The same roles, told of the rows that are left."""
+        return None if source is None else _KeptRoles(source, self)
+
+
+class _KeptRoles:
+    def __init__(self, source: RoleSource, kept: Kept) -> None:
+        self.source, self.kept = source, kept
+
+    def roles(self, site: Site, side: Literal["queries", "keys"], count: int) -> object:
+        """The roles of `count` rows: those of all rows, without the ones that are gone."""
+        there = self.kept.survivors.get(site.tower) or self.kept.cached.get(block_of(site.name))
+        if there is None or len(there.places) != count:
+            return self.source.roles(site, side, count)
+        return np.asarray(self.source.roles(site, side, there.whole))[..., there.places.cpu().numpy()]

@@ -25,6 +25,7 @@ from model_adapters.labels import Label, Labels
 from model_adapters.products import Products
 from model_adapters.recorder import Recorder
 from model_adapters.site import Keep, Kind, Site
+from model_adapters.survivors import Kept
 from model_adapters.trail import Observer, follow
 from model_adapters.where import RoleSource, Scope
 
@@ -66,14 +67,15 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.batch = batch
         self.labels = labels or Labels(root)
         self.edits = check_edits(edits)
-        self.roles = roles
+        kept = Kept()
+        self.roles = kept.roles(roles)
         self.step = -1
         self.ran: set[str] = set()
         """The names of all modules that ran."""
         self.want = frozenset(want)
-        self.recorder = Recorder(keep or Keep(), self.want, roles, towers, limit)
+        self.recorder = Recorder(keep or Keep(), self.want, self.roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
-        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels)
+        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels, kept)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._watching = bool(self._blocks.residual)

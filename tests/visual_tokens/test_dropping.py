@@ -105,3 +105,27 @@ def test_a_grid_cannot_lose_tokens_at_its_entry():
     model, inputs = wrapped_timm("swin_tiny_patch4_window7_224")
     with pytest.raises(ma.AdapterError, match="where they form a sequence"):
         ma.run(model, inputs, DropTokens(Where(layers=(0,), queries=(1,)), entry=True))
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_roles_mean_the_tokens_that_are_left(name):
+    """Words that may not look at what is left of the image: by role and by number, in the prompt and while writing."""
+    model, inputs = asked(name)
+    image, rows = image_of(name), rows_of(name)
+    stay = np.setdiff1d(np.arange(len(rows)), image[::2])
+    drop = dropped(0, image[::2])
+    left = numbers(np.flatnonzero(np.isin(stay, image)))
+    words = numbers(np.flatnonzero(np.isin(stay, rows.where("question"))))
+    by_role = Block(Where(tower="decoder", queries=("question", "answer"), keys="image"))
+    by_number = (
+        Block(Where(tower="decoder", queries=words, keys=left, phase="prompt")),
+        Block(Where(tower="decoder", keys=left, phase="new")),
+    )
+    torch.testing.assert_close(ma.run(model, inputs, (drop, by_role)), ma.run(model, inputs, (drop, *by_number)))
+    assert float((ma.run(model, inputs, (drop, by_role)) - ma.run(model, inputs, drop)).abs().max()) > 1e-3
+    one, other = (ma.generate(model, inputs, edits=(drop, *e), max_new_tokens=NEW) for e in ((by_role,), by_number))
+    for a, b in zip(one.tokens, other.tokens, strict=True):
+        np.testing.assert_allclose(a.logits, b.logits, atol=1e-5)
+    site = next(s for s in seen(name).sites if s.tower == "decoder")
+    kept = ma.capture(model, inputs, edits=drop, keep=ma.Keep(sites=(site.name,), queries="question"))
+    assert kept.rows[site].tolist() == list(words)
