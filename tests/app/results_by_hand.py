@@ -25,9 +25,14 @@ from analysis.sinks import SinkTokens, TokenNorms
 from analysis.thresholds import Threshold
 from analysis.token_plan import Step, TokenPlan
 from analysis.visual_tokens.plan import VisualPlan, VisualStep
+from analysis.words.encoder_decoder import EncoderDecoder
 from analysis.words.exit_curve import ExitCurve
 from analysis.words.group_flow import GroupFlow
+from analysis.words.image_heads import AlignmentMatrix, ImageHeads
+from analysis.words.knockout import Knockout
 from analysis.words.logit_lens import LensReading, PatchWords
+from analysis.words.permutation import PermutationSensitivity
+from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
@@ -153,6 +158,23 @@ def word_results() -> dict[str, object]:
     }
 
 
+def word_head_results() -> dict[str, object]:
+    heads, score = RNG.random((2, LAYERS, HEADS)), RNG.random((LAYERS, 9)) * 30
+    heads[:, 1, 3] = np.nan
+    pictures = np.arange(9) >= 4
+    routes = {"image to question": RNG.standard_normal(LAYERS), "image to answer": RNG.standard_normal(LAYERS)}
+    matrices = HeadMatrix(heads[0], SITES, label="attention to the image"), HeadMatrix(heads[1], SITES, label="sink share")
+    return {
+        "sinks of a prompt": VisualSinks(score, score > 20, (score > 20) & pictures, (3, 8), 20.0, SITES),
+        "sink contribution": SinkContribution(heads[0], heads[1], SITES),
+        "image heads": ImageHeads((heads[0] >= 0.2) & (heads[1] <= 0.5), *matrices),
+        "alignment": AlignmentMatrix(RNG.uniform(-0.3, 0.2, (4, 4)), (0, 1, 2, 3)),
+        "knock-out": Knockout(np.arange(LAYERS), routes, 2, "boats"),
+        "encoder and decoder": EncoderDecoder(RNG.uniform(-1, 1, 3), RNG.random(3), 0.25, 3, (0, 1, 2), token_map(), token_map()),
+        "order of tokens": PermutationSensitivity(RNG.standard_normal((5, 6)), RNG.random((5, 6)) > 0.5),
+    }
+
+
 def by_hand() -> dict[str, object]:
     """A name of each result and the result."""
     norms = RNG.random((LAYERS, 2, 13)) + 1
@@ -161,7 +183,7 @@ def by_hand() -> dict[str, object]:
     colours = RNG.random((2, 13, 3))
     colours[:, 0] = np.nan
     square = RNG.random((3, 3))
-    return word_results() | {
+    return word_results() | word_head_results() | {
         "head matrix": matrix(), "signed head matrix": matrix(True), "map": token_map(), "signed map": token_map(True),
         "curve": curve(),
         "profile": Profile(RNG.random((LAYERS, HEADS, 6)), np.arange(6), SITES, "mass", "share", "hop"),

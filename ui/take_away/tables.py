@@ -6,7 +6,6 @@ Each rule says which fields become columns. What a table cannot hold (vectors, p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -30,69 +29,16 @@ from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
 from analysis.visual_tokens.plan import VisualPlan
-from analysis.words.exit_curve import ExitCurve
-from analysis.words.group_flow import GroupFlow
-from analysis.words.logit_lens import LensReading, PatchWords
-from analysis.words.word_confidence import WordConfidence
-from analysis.words.word_shares import AnswerShares, WordShares
-from model_adapters import Rows, Site
+from ui.take_away import word_tables
+from ui.take_away.columns import Table, by_head, column, ends_of, heads_of, melted, pairs_of, placed, stacked, table
 
-Table = dict[str, np.ndarray]
-
-
-@singledispatch
-def table(result: Any) -> Table:
-    """Columns of equal length by name."""
-    raise TypeError(f"a {type(result).__name__} has no flat form.")
-
-
-def melted(values: dict[str, np.ndarray], **axes: Any) -> Table:
-    """One row per number: a column for each axis, then one per array; all arrays have these axes."""
-    shape = tuple(len(labels) for labels in axes.values())
-    if wrong := {name: array.shape for name, array in values.items() if array.shape != shape}:
-        raise ValueError(f"arrays must have the axes {dict(zip(axes, shape, strict=True))}. Got {wrong}.")
-    places = np.indices(shape).reshape(len(shape), -1)
-    columns = {name: np.asarray(labels)[index] for (name, labels), index in zip(axes.items(), places, strict=True)}
-    return columns | {name: array.ravel() for name, array in values.items()}
-
-
-def column(label: str, unit: str = "") -> str:
-    """The name of a column of numbers, with its unit."""
-    return f"{label or 'value'} [{unit}]" if unit else label or "value"
-
-
-def _heads(sites: Sequence[Site], per_row: int) -> Table:
-    """Who the heads are, `per_row` rows for each site."""
-    spread = [site for site in sites for _ in range(per_row)]
-    return {
-        "tower": np.array([s.tower for s in spread]),
-        "layer": np.array([s.layer for s in spread], int),
-        "site": np.array([f"{s.name}#{s.call}" for s in spread]),
-    }
-
-
-def _pairs(heads: Sequence[tuple[Site, int]]) -> Table:
-    return _heads([site for site, _ in heads], 1) | {"head": np.array([head for _, head in heads], int)}
-
-
-def _ends(low: np.ndarray | None, high: np.ndarray | None) -> dict[str, np.ndarray]:
-    return {name: end for name, end in (("low", low), ("high", high)) if end is not None}
-
-
-def _placed(rows: Rows | None, count: int) -> Table:
-    """Roles and boxes of tokens."""
-    if rows is None:
-        return {"token": np.arange(count)}
-    boxes = {f"{name} [px]": rows.boxes[:, n] for n, name in enumerate(("x0", "y0", "x1", "y1"))}
-    return {"token": np.arange(count), "role": rows.roles.astype(str), **boxes}
+__all__ = ["Table", "column", "melted", "table", "word_tables"]
 
 
 @table.register
 def _(result: HeadMatrix) -> Table:
-    layers, heads = result.values.shape
-    numbers = {column(result.label, result.unit): result.values, **_ends(result.low, result.high)}
-    flat = melted(numbers, row=range(layers), head=range(heads))
-    return {"row": flat.pop("row"), **_heads(result.sites, heads), **flat}
+    numbers = {column(result.label, result.unit): result.values, **ends_of(result.low, result.high)}
+    return by_head(numbers, result.sites)
 
 
 @table.register
@@ -101,16 +47,14 @@ def _(result: Profile) -> Table:
     step = result.step_label or "step"
     axes = {"row": range(layers), "head": range(heads), step: result.steps}
     flat = melted({column(result.label, result.unit): result.values}, **axes)
-    return {"row": flat.pop("row"), **_heads(result.sites, heads * steps), **flat}
+    return {"row": flat.pop("row"), **heads_of(result.sites, heads * steps), **flat}
 
 
 @table.register
 def _(result: HeadMeasures) -> Table:
-    layers, heads, _ = result.values.shape
     numbers = {name: result.values[..., n] for n, name in enumerate(result.names)}
     offsets = {"offset [rows]": result.offsets[..., 0], "offset [columns]": result.offsets[..., 1]}
-    flat = melted(numbers | offsets, row=range(layers), head=range(heads))
-    return {"row": flat.pop("row"), **_heads(result.sites, heads), **flat}
+    return by_head(numbers | offsets, result.sites)
 
 
 @table.register
@@ -125,19 +69,19 @@ def _(result: ByClass) -> Table:
     flat = melted({column(result.label): result.values}, **{"class": result.classes, "row": range(layers), "head": range(heads)})
     sites = [site for _ in range(classes) for site in result.sites]
     images = np.repeat(result.images, layers * heads)
-    return {"class": flat.pop("class"), "images": images, "row": flat.pop("row"), **_heads(sites, heads), **flat}
+    return {"class": flat.pop("class"), "images": images, "row": flat.pop("row"), **heads_of(sites, heads), **flat}
 
 
 @table.register
 def _(result: PartialEffects) -> Table:
-    numbers = {column(result.label): result.values, **_ends(result.low, result.high)}
+    numbers = {column(result.label): result.values, **ends_of(result.low, result.high)}
     flat = melted(numbers, head=result.heads, part=result.parts)
-    return _heads((result.site,), result.values.size) | flat
+    return heads_of((result.site,), result.values.size) | flat
 
 
 @table.register
 def _(result: Curve) -> Table:
-    numbers = {column(result.label): result.values, **_ends(result.low, result.high)}
+    numbers = {column(result.label): result.values, **ends_of(result.low, result.high)}
     return melted(numbers, **{result.step_label or "step": result.steps})
 
 
@@ -153,19 +97,7 @@ def _(result: Faithfulness) -> Table:
         for kind, found in (("deletion", result.deletion), ("insertion", result.insertion))
         for fill, each in found.items()
     ]
-    return _stacked(parts)
-
-
-def _stacked(parts: Sequence[tuple[dict[str, Any], Table]]) -> Table:
-    """Tables of the same columns below each other, each told apart by constants."""
-    whole: dict[str, list[np.ndarray]] = {}
-    for constants, part in parts:
-        length = len(next(iter(part.values())))
-        for name, value in constants.items():
-            whole.setdefault(name, []).append(np.full(length, value))
-        for name, array in part.items():
-            whole.setdefault(name, []).append(array)
-    return {name: np.concatenate(arrays) for name, arrays in whole.items()}
+    return stacked(parts)
 
 
 @table.register
@@ -173,7 +105,7 @@ def _(result: JointAblation) -> Table:
     by_metric = melted({column(result.label): result.values}, order=result.metrics, silent_heads=result.steps)
     draws = [f"random {n}" for n in range(len(result.random))]
     by_chance = melted({column(result.label): result.random}, order=draws, silent_heads=result.steps)
-    return _stacked([({}, by_metric), ({}, by_chance)]) if draws else by_metric
+    return stacked([({}, by_metric), ({}, by_chance)]) if draws else by_metric
 
 
 @table.register
@@ -211,7 +143,7 @@ def _(result: SinkWhatIf) -> Table:
 
 @table.register
 def _(result: tuple) -> Table:
-    return _stacked([({}, table(each)) for each in result])
+    return stacked([({}, table(each)) for each in result])
 
 
 @table.register
@@ -223,7 +155,7 @@ def _(result: Trust) -> Table:
 
 @table.register
 def _(result: Agreement) -> Table:
-    numbers = {column(result.label): result.values, **_ends(result.low, result.high)}
+    numbers = {column(result.label): result.values, **ends_of(result.low, result.high)}
     return melted(numbers, first=result.names, second=result.names)
 
 
@@ -271,7 +203,7 @@ def _(result: Neighbours) -> Table:
 def _(result: PatternSummary) -> Table:
     codes = {f"code {n}": result.codes[:, n] for n in range(result.codes.shape[1])}
     points = {"x": result.embedding.points[:, 0], "y": result.embedding.points[:, 1]}
-    return _pairs(result.heads) | points | codes | {"left_out [share]": result.error}
+    return pairs_of(result.heads) | points | codes | {"left_out [share]": result.error}
 
 
 @table.register
@@ -284,18 +216,18 @@ def _(result: AlignedMaps) -> Table:
     count, rows, columns = result.values.shape
     down, across = np.arange(rows) - rows // 2, np.arange(columns) - columns // 2
     flat = melted({"attention": result.values}, number=range(count), **{"down [patches]": down, "right [patches]": across})
-    who = _pairs(result.heads)
+    who = pairs_of(result.heads)
     return {name: array[flat["number"]] for name, array in who.items()} | {k: v for k, v in flat.items() if k != "number"}
 
 
 @table.register
 def _(result: TokenMap) -> Table:
-    return _placed(result.rows, len(result.values)) | {column(result.label, result.unit): result.values}
+    return placed(result.rows, len(result.values)) | {column(result.label, result.unit): result.values}
 
 
 @table.register
 def _(result: PositionArtefact) -> Table:
-    return _placed(result.rows, len(result.mean)) | {"length of the mean feature": np.linalg.norm(result.mean, axis=1)}
+    return placed(result.rows, len(result.mean)) | {"length of the mean feature": np.linalg.norm(result.mean, axis=1)}
 
 
 @table.register
@@ -337,54 +269,6 @@ def _(result: TokenPlan) -> Table:
 def _(result: VisualPlan) -> Table:
     """In whose place each visual token is in each layer; -1 once it is gone."""
     return melted({"part_of": result.into}, layer=range(result.depth), row=result.image)
-
-
-@table.register
-def _(result: WordConfidence) -> Table:
-    tokens, probabilities = zip(*result.alternatives, strict=True) if result.alternatives else ((), ())
-    ids = np.array(result.alternative_ids, int)
-    return {"token": np.array(tokens, str), "token_id": ids, "probability": np.array(probabilities, float)}
-
-
-@table.register
-def _(result: WordShares) -> Table:
-    layers, heads, groups = result.values.shape
-    flat = melted({"share": result.values}, row=range(layers), head=range(heads), to=result.groups)
-    tokens = np.tile(result.counts, layers * heads)
-    return {"row": flat.pop("row"), **_heads(result.sites, heads * groups), **flat, "tokens of the group": tokens}
-
-
-@table.register
-def _(result: AnswerShares) -> Table:
-    answer, layers, _ = result.values.shape
-    flat = melted({"share": result.values}, token=range(answer), row=range(layers), to=result.groups)
-    return flat | {"tokens of the group": np.repeat(result.counts, layers, axis=0).ravel()}
-
-
-@table.register
-def _(result: ExitCurve) -> Table:
-    numbers = {"KL [nats]": result.divergence, "log-probability": result.log_probabilities, "stays": result.same}
-    return melted(numbers, hidden_from_layer=result.layers, token=range(result.divergence.shape[1]))
-
-
-@table.register
-def _(result: GroupFlow) -> Table:
-    return melted({"share": result.values}, layer=result.layers, reader=result.groups, read=result.groups)
-
-
-@table.register
-def _(result: LensReading) -> Table:
-    first = np.array([[told[0] if told else "" for told in layer] for layer in result.best_texts], str)
-    numbers = {
-        "log-probability": result.log_probabilities, "rank": result.ranks, "entropy [nats]": result.entropies, "would say": first,
-    }  # fmt: skip
-    return melted(numbers, layer=result.layers, token=range(result.ranks.shape[1]))
-
-
-@table.register
-def _(result: PatchWords) -> Table:
-    first = np.array([texts[0] if texts else "" for texts in result.texts], str)
-    return table(result.map) | {"word": first, "probability of the word": result.probabilities[:, 0]}
 
 
 @table.register

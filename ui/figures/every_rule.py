@@ -1,0 +1,5 @@
+"""Importing this registers every drawing."""
+
+from ui.figures import bars, curves, heads, maps, matrices, points, tokens, visual_tokens, word_heads, words
+
+__all__ = ["bars", "curves", "heads", "maps", "matrices", "points", "tokens", "visual_tokens", "word_heads", "words"]
