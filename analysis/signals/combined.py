@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class CombinedScore:
             raise ValueError(f"{path.name} holds no JSON: {error}.") from error
         if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
             raise ValueError(f"{path.name} is no combined score of the format {FORMAT!r}.")
-        listed = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+        listed: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
         try:
             score = CombinedScore(**listed)
         except TypeError as error:

@@ -168,9 +168,9 @@ def answer_in(capture: Capture, ids: Sequence[int], asked: Asked) -> Answer:
         ids: the tokens of the answer.
         asked: from `asked`, of the same prompt.
     """
-    ids = np.asarray(ids, int)
-    text, spans = spelled(ids.tolist(), asked.decode)
-    length, whole = len(asked.rows), len(asked.rows) + len(ids)
+    said = np.asarray(ids, int)
+    text, spans = spelled(said.tolist(), asked.decode)
+    length, whole = len(asked.rows), len(asked.rows) + len(said)
     if capture.logits.ndim != 2 or len(capture.logits) != whole:
         raise ValueError(
             f"a pass over {whole} tokens of prompt and answer is needed. Got scores of shape {capture.logits.shape}."
@@ -181,7 +181,7 @@ def answer_in(capture: Capture, ids: Sequence[int], asked: Asked) -> Answer:
         if missing := set(deciding.tolist()) - set(np.asarray(capture.rows[site]).tolist()):
             raise ValueError(f"{len(missing)} rows that decided the answer were not kept of {site.name}: Keep(queries='all').")
     rows = tuple(tuple(_seen(capture, site, int(row)) for site in sites) for row in deciding)
-    return Answer(text, ids, spans, capture.logits[deciding], sites, rows, asked.rows, asked.sizes, asked.decode, capture)
+    return Answer(text, said, spans, capture.logits[deciding], sites, rows, asked.rows, asked.sizes, asked.decode, capture)
 
 
 def _seen(capture: Capture, site: Site, row: int) -> np.ndarray:

@@ -29,7 +29,7 @@ def word_rows(answer: Answer, word: Word | int | str, tokens: Tokens = "first") 
     steps = steps_of(answer.word(word), tokens)
     length = len(answer.prompt)
     return [
-        np.mean([answer.rows[step][layer][:, :length] for step in steps], axis=0, dtype=np.float64)
+        np.stack([answer.rows[step][layer][:, :length] for step in steps]).mean(0, dtype=np.float64)
         for layer in range(len(answer.sites))
     ]
 

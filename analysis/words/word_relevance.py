@@ -104,7 +104,7 @@ def two_hop_word_map(
     """
     site = _crossing(capture.sites, capture.layouts, layer)
     step, queries = answer.word(word).steps[0], np.flatnonzero(answer.image)
-    first = np.mean([row.mean(0) for row in answer.rows[step]], axis=0, dtype=np.float64)[queries]
+    first = np.stack([row.mean(0) for row in answer.rows[step]]).mean(0, dtype=np.float64)[queries]
     second = capture.weights[site].astype(np.float64).mean(0)
     label = f"attention of {answer.word(word).text!r} through {len(queries)} queries"
     return _two_hops(answer, first, second, capture.layouts[site], image, label)
