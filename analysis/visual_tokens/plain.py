@@ -70,9 +70,16 @@ def pooled_visual(capture: Capture, *, keep: Keep = 64) -> VisualPlan:
 
 def cells_of(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[N] the column and the row of each box on the grid that they make."""
-    centres = np.round((boxes[:, :2] + boxes[:, 2:]) / 2, 2)
-    columns, rows = (np.unique(axis, return_inverse=True)[1].reshape(-1) for axis in centres.T)
-    return columns, rows
+    centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).min(0)
+    return _line(centres[:, 0], sides[0] / 4), _line(centres[:, 1], sides[1] / 4)
+
+
+def _line(places: np.ndarray, apart: float) -> np.ndarray:
+    """[N] the number of each place among those that lie further than `apart` from each other."""
+    order = np.argsort(places, kind="stable")
+    numbers = np.zeros(len(places), np.int64)
+    numbers[order[1:]] = np.cumsum(np.diff(places[order]) > apart)
+    return numbers
 
 
 def coarser(wide: int, high: int, keep: int) -> tuple[int, int]:

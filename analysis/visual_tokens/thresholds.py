@@ -11,7 +11,7 @@ from analysis.token_steps import cosine
 from analysis.visual_tokens.before_decoder import CLASS, Keep
 from analysis.visual_tokens.choosing import best, falling
 from analysis.visual_tokens.making import Look, Making, deep
-from analysis.visual_tokens.plain import spread
+from analysis.visual_tokens.plain import cells_of, spread
 from analysis.visual_tokens.plan import VisualPlan
 from analysis.visual_tokens.reading import Reading
 from model_adapters import Capture
@@ -128,7 +128,6 @@ def windows_of(first: Reading) -> np.ndarray:
     numbers = np.zeros((len(first.image), 3), np.int64)
     for tile in np.unique(first.tile):
         mine = first.tile == tile
-        centres = np.round((first.places[mine, :2] + first.places[mine, 2:]) / 2, 2)
-        cells = np.stack([np.unique(axis, return_inverse=True)[1].reshape(-1) for axis in centres.T], 1)
+        cells = np.stack(cells_of(first.places[mine]), 1)
         numbers[mine] = np.concatenate([np.full((len(cells), 1), tile), cells // BLOCK], 1)
     return np.unique(numbers, axis=0, return_inverse=True)[1].reshape(-1)

@@ -11,6 +11,7 @@ from analysis.registry import Range, method
 from analysis.visual_tokens.before_decoder import CLASS, PROJECTED, Keep
 from analysis.visual_tokens.choosing import best, shared_out, unit
 from analysis.visual_tokens.making import Making
+from analysis.visual_tokens.plain import cells_of
 from analysis.visual_tokens.plan import VisualPlan
 from analysis.visual_tokens.reading import Reading
 from model_adapters import Capture
@@ -128,9 +129,12 @@ def _guided(first: Reading, whole: int, scores: np.ndarray, mine: np.ndarray) ->
     """Scores of the whole image at the centres of a tile's tokens, between its patches in straight lines."""
     from_whole = first.tile == whole
     centres = (first.places[:, :2] + first.places[:, 2:]) / 2
-    xs, ys = np.unique(np.round(centres[from_whole, 0], 3)), np.unique(np.round(centres[from_whole, 1], 3))
-    if len(xs) * len(ys) != from_whole.sum():
+    columns, rows = cells_of(first.places[from_whole])
+    if (columns.max() + 1) * (rows.max() + 1) != from_whole.sum():
         raise ValueError("the tile of the whole image must be a grid of patches; here it is not.")
-    grid = scores[from_whole][np.lexsort((centres[from_whole, 0], centres[from_whole, 1]))].reshape(len(ys), len(xs))
+    order = np.lexsort((columns, rows))
+    grid = scores[from_whole][order].reshape(rows.max() + 1, columns.max() + 1)
+    placed = centres[from_whole][order].reshape(*grid.shape, 2)
+    xs, ys = placed[0, :, 0], placed[:, 0, 1]
     across = np.stack([np.interp(centres[mine, 0], xs, line) for line in grid])
     return np.array([np.interp(y, ys, across[:, i]) for i, y in enumerate(centres[mine, 1])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 import analysis.visual_tokens as vt
 import model_adapters as ma
@@ -161,26 +162,50 @@ def test_hired_shares_the_budget_out_between_tiles():
         assert stayed(plan) & set(own) == {own[i] for i in top([late[i] for i in own], count)}
 
 
-def test_global_com_without_tiles_is_the_product_before_the_softmax():
-    capture = seen("llava")
+def before_softmax(name: str):
+    capture = seen(name)
 
     def product(site, row, key):
         queries, keys = capture.queries[site].astype(float), capture.keys[site].astype(float)
         return np.mean([queries[h, row] @ keys[h, key] for h in range(len(queries))])
 
-    plan = vt.tiles.global_com(capture, keep=KEEP)
-    assert stayed(plan) == top(class_scores("llava", -1, product), KEEP)
+    return product
+
+
+def test_global_com_without_tiles_is_the_product_before_the_softmax():
+    plan = vt.tiles.global_com(seen("llava"), keep=KEEP)
+    assert stayed(plan) == top(class_scores("llava", -1, before_softmax("llava")), KEEP)
 
 
 @pytest.mark.parametrize("name", ["llava_next", "internvl"])
-def test_global_com_spends_the_budget_over_all_tiles(name):
-    tiles = rows_of(name).tile[image_of(name)]
-    plan = vt.tiles.global_com(seen(name), keep=60)
-    left = [int((tiles[sorted(stayed(plan))] == t).sum()) for t in sorted(set(tiles.tolist()))]
-    sizes = [int((tiles == t).sum()) for t in sorted(set(tiles.tolist()))]
-    assert sum(left) == 60
-    # One over ten in the exponent: no tile strays far from the common share of what it has.
-    assert all(0.5 < n / (60 * size / len(tiles)) < 1.6 for n, size in zip(left, sizes, strict=True))
+def test_global_com_scores_tiles_by_themselves_and_by_the_whole_image(name):
+    keep, temperature = 60, 2.0
+    rows, image = rows_of(name), image_of(name)
+    local, tiles = np.array(class_scores(name, -1, before_softmax(name))), rows.tile[image]
+    middles = (rows.boxes[image][:, :2] + rows.boxes[image][:, 2:]) / 2
+    extents = {t: np.r_[rows.boxes[image][tiles == t, :2].min(0), rows.boxes[image][tiles == t, 2:].max(0)] for t in set(tiles)}
+    whole = max(extents, key=lambda t: np.prod(extents[t][2:] - extents[t][:2]))
+    crops = sorted(set(tiles) - {whole})
+    inside = [(tiles == whole) & (middles >= extents[c][:2]).all(1) & (middles < extents[c][2:]).all(1) for c in crops]
+    powers = np.exp([local[i].sum() / temperature for i in inside])
+    shares = powers / powers.sum()
+    rates = {whole: 1.0, **{c: 1 + s - shares.mean() for c, s in zip(crops, shares, strict=True)}}
+    wanted = {t: rates[t] * (tiles == t).sum() for t in rates}
+    side = int(np.sqrt((tiles == whole).sum()))
+    grid, places = local[tiles == whole].reshape(side, side), middles[tiles == whole].reshape(side, side, 2)
+    between = RegularGridInterpolator((places[:, 0, 1], places[0, :, 0]), grid)
+    plan = vt.tiles.global_com(seen(name), keep=keep, temperature=temperature)
+    assert plan.kept == keep
+    for tile in rates:
+        own = np.flatnonzero(tiles == tile)
+        left = len(stayed(plan) & set(own.tolist()))
+        assert abs(left - keep * wanted[tile] / sum(wanted.values())) < 1
+        scores = local[own]
+        if tile != whole:
+            at = np.clip(middles[own], places[0, 0], places[-1, -1])
+            guided = between(at[:, ::-1])
+            scores = scores / np.linalg.norm(scores) + guided / np.linalg.norm(guided)
+        assert stayed(plan) & set(own.tolist()) == {int(own[i]) for i in top(scores.tolist(), left)}
 
 
 def test_must_drop_protects_key_tokens_and_drops_the_unread():
