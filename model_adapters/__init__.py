@@ -7,7 +7,7 @@ from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
 from model_adapters.catalogue import Entry, catalogue, search
 from model_adapters.cost import Cost, estimate
-from model_adapters.decoding import Beam, Blank, Contrast, Greedy, Imageless, Noised, Sample, Under
+from model_adapters.decoding import Beam, Blank, Contrast, Greedy, Imageless, Noised, OverTrust, Sample, Under
 from model_adapters.errors import AdapterError
 from model_adapters.generate import GeneratedToken, Generation, generate
 from model_adapters.inputs import Inputs
@@ -26,7 +26,7 @@ from model_adapters.where import Where
 __all__ = [
     "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "Blank", "BySite", "Capture", "Card", "Contrast", "Cost",
     "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
-    "Noised", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate", "asked",
-    "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load", "reread", "run",
-    "search", "spelling", "subject", "verify", "wrap",
+    "Noised", "OverTrust", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate",
+    "asked", "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load", "reread",
+    "run", "search", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

@@ -167,4 +167,34 @@ class Contrast:
         return 2
 
 
-Decoding = Greedy | Sample | Beam | Contrast
+@dataclass(frozen=True)
+class OverTrust:
+    """Beam search that marks down answers whose words all lean on one earlier word, and steps back where they go on doing so.
+
+    A candidate loses `weight` times the largest column c_j = 1e-7 prod over i >= j of `scale` times attention (last layer,
+    largest over heads) of word i to word j; in the first ten tokens it gains its attention to the image instead. A column
+    that is the largest more than `threshold` times is stepped back behind.
+    """
+
+    beams: int = 5
+    candidates: int = 5
+    weight: float = 1.0
+    scale: float = 50.0
+    threshold: int = 15
+
+    def __post_init__(self) -> None:
+        if self.beams < 1 or self.candidates < 1:
+            raise ValueError(f"beams and candidates must be at least 1. Got {self.beams} and {self.candidates} instead.")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What transformers' `generate` is told when it writes down what was found."""
+        return Greedy().options
+
+    @property
+    def passes(self) -> int:
+        """What a new token costs, in passes of the model; all but one read prompt and answer whole, without a cache."""
+        return self.beams * self.candidates + 1
+
+
+Decoding = Greedy | Sample | Beam | Contrast | OverTrust

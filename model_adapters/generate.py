@@ -12,11 +12,12 @@ import torch
 from model_adapters.capturing import BySite
 from model_adapters.contrast import Mixing
 from model_adapters.cost import free_bytes
-from model_adapters.decoding import Contrast, Decoding, Greedy, Sample
+from model_adapters.decoding import Contrast, Decoding, Greedy, OverTrust, Sample
 from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
+from model_adapters.over_trust import Following, searched
 from model_adapters.planned import Plan, decided
 from model_adapters.roles import Roles, decoder_roles
 from model_adapters.site import Keep, Site
@@ -83,7 +84,7 @@ def generate(
         keep: which sites and heads of the decoder; everything by default. `queries` is always the deciding row.
         edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both. Plans
             look at the prompt first and decide their edits, which the answer then names.
-        decoding: `Greedy()`, `Sample(...)`, `Beam(...)` or `Contrast(...)`; its `passes` say what a token costs.
+        decoding: `Greedy()`, `Sample(...)`, `Beam(...)`, `Contrast(...)` or `OverTrust(...)`; `passes` says what a token costs.
     """
     if model.kind != "lvlm" or not hasattr(model.module, "generate"):
         raise AdapterError(f"{model.name} does not generate text ({model.kind}); capture works on it, generate needs an LVLM.")
@@ -91,16 +92,17 @@ def generate(
         raise ValueError(f"max_new_tokens must be at least 1. Got {max_new_tokens} instead.")
     if inputs.many or inputs.batch > 1:
         raise ValueError("generate answers one prompt at a time; prepare a single text (a loop over prompts gives the rest).")
-    decoding = decoding or Greedy()
+    decoding, edits = decoding or Greedy(), decided(model, inputs, edits)
     tap = AttentionTap(
-        model.module, keep=_last(keep), edits=decided(model, inputs, edits), batch=getattr(decoding, "beams", 1),
+        model.module, keep=_last(keep), edits=edits, batch=decoding.options["num_beams"],
         labels=model.tap_labels, scopes=model.tap_scopes, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
     )  # fmt: skip
     generator: Any = model.module.generate
-    with model.lock, torch.no_grad(), _seeded(decoding), _mixing(model, inputs, decoding, max_new_tokens) as mixing, tap:
+    choosing = _choosing(model, inputs, edits, decoding, max_new_tokens)
+    with model.lock, torch.no_grad(), _seeded(decoding), choosing as chosen, tap:
         out = generator(
-            **inputs.tensors, max_new_tokens=max_new_tokens, return_dict_in_generate=True, output_logits=True,
-            output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **mixing,
+            **inputs.tensors, return_dict_in_generate=True, output_logits=True,
+            output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **{"max_new_tokens": max_new_tokens, **chosen},
         )  # fmt: skip
     return _generation(model, inputs, tap, out, decoding)
 
@@ -116,14 +118,17 @@ def _last(keep: Keep | None) -> Keep:
     return Keep(sites=keep.sites, heads=keep.heads, queries="last", dtype=keep.dtype)
 
 
-class _mixing:
-    """The second branch of a contrastive decoding, as a keyword of transformers' `generate`; nothing for other decodings."""
+class _choosing:
+    """What chooses tokens beside transformers' `generate`, as its keyword: a second branch, or a search that ran before."""
 
-    def __init__(self, model: Model, inputs: Inputs, decoding: Decoding, longest: int) -> None:
+    def __init__(self, model: Model, inputs: Inputs, edits: tuple[Edit, ...], decoding: Decoding, longest: int) -> None:
         self._mixing = Mixing(model, inputs, decoding, longest) if isinstance(decoding, Contrast) else None
+        self._ids = searched(model, inputs, edits, longest, decoding) if isinstance(decoding, OverTrust) else None
 
     def __enter__(self) -> dict[str, Any]:
-        return {} if self._mixing is None else {"logits_processor": [self._mixing]}
+        if self._mixing is not None:
+            return {"logits_processor": [self._mixing]}
+        return {} if self._ids is None else {"logits_processor": [Following(self._ids)], "max_new_tokens": len(self._ids)}
 
     def __exit__(self, *error: object) -> None:
         if self._mixing is not None:

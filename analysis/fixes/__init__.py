@@ -10,6 +10,7 @@ from analysis.fixes.more_attention import pay_attention_to_image
 from analysis.fixes.options import FixOptions
 from analysis.fixes.other_looks import image_guidance, visual_contrastive_decoding
 from analysis.fixes.outlier_contrast import contrast_with_outliers
+from analysis.fixes.over_trust import over_trust_penalty
 from analysis.fixes.relevant_regions import relevant_regions_added
 from analysis.fixes.sinks import attention_moved_off_sinks
 from analysis.fixes.strong_heads import vision_heads_reinforced
@@ -20,6 +21,7 @@ __all__ = [
     "balanced_attention",
     "contrast_with_outliers",
     "image_guidance",
+    "over_trust_penalty",
     "pay_attention_to_image",
     "random_heads_silenced",
     "relevant_regions_added",

@@ -12,6 +12,7 @@ from analysis.fixes import (
     balanced_attention,
     contrast_with_outliers,
     image_guidance,
+    over_trust_penalty,
     pay_attention_to_image,
     random_heads_silenced,
     relevant_regions_added,
@@ -30,7 +31,8 @@ TWO = ("llava", "qwen2_vl")
 MODELS = ("bundled:lvlm", "llava", "llava_next", "qwen2_5_vl", "internvl", "instructblip", "paligemma")
 FIXES = (
     attention_moved_off_sinks, balanced_attention, contrast_with_outliers, image_guidance, pay_attention_to_image,
-    random_heads_silenced, relevant_regions_added, sampled, vision_heads_reinforced, visual_contrastive_decoding,
+    over_trust_penalty, random_heads_silenced, relevant_regions_added, sampled, vision_heads_reinforced,
+    visual_contrastive_decoding,
 )  # fmt: skip
 NO_IMAGE = (pay_attention_to_image, vision_heads_reinforced)
 BY_PATCH = (balanced_attention, contrast_with_outliers)
