@@ -37,8 +37,7 @@ def fastv(capture: Capture, *, keep: Keep = 64, layer: Annotated[int, Range(1, 6
             a token, as in the text of the paper.
     """
     making = Making(capture)
-    at = min(layer, making.first.depth - 1)
-    making.keep(at, best(asked_for(making, at, read), keep))
+    making.keep(layer, best(asked_for(making, layer, read), keep))
     return making.plan("fastv")
 
 

@@ -36,8 +36,12 @@ class Making:
 
     def attention(self, layer: int, queries: Sequence[int] | np.ndarray) -> np.ndarray:
         """[H, len(queries), N] what some rows of the prompt give each visual token in a layer; 0 for those that are gone."""
-        now = self._now
-        weights = now.attention(layer)
+        if not 0 <= layer < self.first.depth:
+            raise ValueError(
+                f"tokens are chosen by the attention of the layer before, so from layer 1 to {self.first.depth - 1}. Got layer "
+                f"{layer + 1}."
+            )
+        weights = self._now.attention(layer)
         present, image = self.present, self.first.image
         if weights.shape[-1] == len(self.first.rows):
             found = weights[:, queries][:, :, image]
@@ -67,6 +71,8 @@ class Making:
         into = np.where(self.alive, into, -1)
         if (into == np.where(self.alive, np.arange(len(into)), -1)).all():
             return
+        if not 0 <= layer < self.first.depth:
+            raise ValueError(f"tokens can go at the entry of decoder layers 0 to {self.first.depth - 1}. Got layer {layer}.")
         leaders = np.unique(into[into >= 0])
         if not (into[leaders] == leaders).all():
             raise ValueError("tokens may go only into tokens that stay themselves.")

@@ -90,15 +90,15 @@ def instance_threshold(
         layer: at whose entry the others go.
     """
     making = Making(capture)
-    first, at = making.first, min(layer, making.first.depth - 1)
-    given = making.attention(at - 1, first.image).mean(0)
+    first = making.first
+    given = making.attention(layer - 1, first.image).mean(0)
     own = given.sum(0) / np.maximum((given > 0).sum(0), 1)
-    cross = making.attention(at - 1, first.text).mean((0, 1))
+    cross = making.attention(layer - 1, first.text).mean((0, 1))
     scores = own / max(own.sum(), 1e-12) + cross / max(cross.sum(), 1e-12)
     enough = len(scores) if mass >= 1 else 1 + int(np.searchsorted(np.cumsum(-np.sort(-scores)) / scores.sum(), mass - 1e-12))
     count = min(enough, keep, len(scores))
     even = spread(first.places, round(spatial * count))
-    making.keep(at, even | best(np.where(even, -np.inf, scores), count - int(even.sum())))
+    making.keep(layer, even | best(np.where(even, -np.inf, scores), count - int(even.sum())))
     said = "Learned thresholds and their training are left out; the equations of the paper were not read."
     return making.plan("instance_threshold", said)
 

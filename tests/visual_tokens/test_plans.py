@@ -31,7 +31,8 @@ REFUSED = {
 
 
 def made(method: str, name: str, keep: int) -> vt.VisualPlan:
-    return find(method).function(seen(name), keep=keep)
+    shallow = method in ("fastv", "instance_threshold") and depth_of(name) == 2
+    return find(method).function(seen(name), keep=keep, **({"layer": 1} if shallow else {}))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -60,8 +61,8 @@ def test_a_pruner_keeps_its_budget_or_says_why_it_cannot(method, name):
 @pytest.mark.parametrize("method", PRUNERS)
 def test_a_full_budget_is_nothing_at_all(method):
     more = {"mass": 1.0} if method == "instance_threshold" else {}
-    plan = find(method).function(seen("llava"), keep=64, **more)
-    assert plan.steps == () and vt.dropping(plan) == () and plan.mean_kept == 64
+    plan = find(method).function(seen("bundled:lvlm"), keep=144, **more)
+    assert plan.steps == () and vt.dropping(plan) == () and plan.mean_kept == 144
 
 
 def test_mean_tokens_and_survivors_are_counted():
@@ -157,6 +158,15 @@ def test_a_model_without_visual_tokens_in_its_decoder_is_refused():
     assert "read the image by cross-attention" in (vt.why_no_plan(seen("mllama")) or "")
 
 
+def test_layers_that_are_not_there_are_refused():
+    with pytest.raises(ValueError, match="decoder layers 0 to 1. Got layer 2"):
+        vt.plain.random_visual(seen("llava"), keep=3, layer=2)
+    with pytest.raises(ValueError, match="decoder layers 0 to 1. Got layer 2"):
+        vt.in_decoder.fastv(seen("llava"), keep=3)
+    with pytest.raises(ValueError, match="from layer 1 to 1. Got layer 0"):
+        vt.in_decoder.fastv(seen("llava"), keep=3, layer=0)
+
+
 def test_budgets_are_shared_out_exactly():
     rng = np.random.default_rng(1)
     for _ in range(200):
@@ -200,7 +210,7 @@ def test_caches_of_every_family_shrink(name):
     full, less = (
         answering_cost(model, inputs, vt.dropping(made("fastv", name, k)), repeats=0).cache_bytes for k in (10**6, left)
     )
-    # Half of the layers keep all rows: with the default layer 2, the last of two loses them.
+    # The first of two layers keeps all rows, the second loses them.
     assert less / full == (2 * count - gone) / (2 * count)
 
 
