@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RECORDED = Path(__file__).resolve().parents[1] / "assets" / "recorded" / "start.zip"
 HEIGHT = 590
 _POLL = 0.5
+_NOTHING = 0.05
+"""A probability below which taking patches away says nothing."""
 
 
 @lru_cache(maxsize=1)
@@ -122,7 +124,7 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
         return
     map_view(picture.image, shown, key=f"map-{method}", height=300, title="")
     given = {name: value for name, value in options.items() if value != _default(chosen, name)}
-    page.take_away(shown, draw(shown), key=f"map-{method}", title=chosen.title, method=method, options=given)
+    page.take_away(shown, lambda: draw(shown), key=f"map-{method}", title=chosen.title, method=method, options=given)
 
     def judge(progress: Progress) -> looking.Verdict:
         return looking.verdict(subject, shown, target, looking.mask_of(subject, picture, target), progress)
@@ -149,6 +151,8 @@ def _show_verdict(found: Any) -> None:
         help="Area under the probability while patches are taken away in the map's order; lower is better. "
         "Random is the mean and standard deviation over random orders on this picture.",
     )
+    if max(found.insertion, found.random_insertion[0]) < _NOTHING:
+        st.caption("The model gives this class almost nothing here, so there is little to take away.")
     if found.energy is not None:
         st.caption(
             f"{'Hottest patch on the object' if found.pointing else 'Hottest patch off the object'} · "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -39,7 +39,7 @@ def _crumbs(about: tuple[str, ...]) -> list[str]:
 
 def take_away(
     result: Any,
-    figure: Figure | None,
+    figure: Figure | Callable[[], Figure] | None,
     *,
     key: str,
     title: str,
@@ -51,7 +51,7 @@ def take_away(
 
     Args:
         result: what is drawn.
-        figure: the drawing.
+        figure: the drawing, or what makes it when it is asked for.
         key: of this menu on its page.
         title: of the picture, and of the files.
         method: the registered method that made the result; its snippet is written from what is chosen.

@@ -28,7 +28,7 @@ def own_jobs():
 
 
 def badges(page) -> list[str]:
-    return [text.value for text in page.markdown if "deletion" in text.value]
+    return [text.value for text in page.markdown if "badge[deletion" in text.value]
 
 
 def test_the_recorded_capture_is_shown_while_the_model_loads(monkeypatch, own_jobs):

@@ -22,8 +22,8 @@ def subject():
 def test_the_benchmark_is_shown_as_it_was_measured():
     page = settled(opened("trust/benchmark"), lambda page: page.dataframe)
     shown = page.dataframe[0].value
-    own = [row for row in table() if row.kind == page.segmented_control(key="kind").value if row.kind]
-    model = page.session_state["on"]
+    model, kind = page.session_state["on"], page.session_state["kind"]
+    own = [row for row in table() if row.kind == kind]
     titles = {row.title for row in own if row.model == model}
     assert set(shown["Method"]) == titles
     column = shown.columns[1]

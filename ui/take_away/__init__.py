@@ -61,7 +61,7 @@ def _buttons(caption: str, key: str, name: str, made: Mapping[str, tuple[Callabl
 def _still(figure: Any, ending: Any, title: str) -> bytes:
     from ui.take_away.still import still
 
-    return still(figure, ending, title)
+    return still(figure() if callable(figure) else figure, ending, title)
 
 
 def _file_name(title: str) -> str:
