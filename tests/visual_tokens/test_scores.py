@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy.interpolate import RegularGridInterpolator
@@ -260,3 +262,39 @@ def test_layers_rank_alike_as_scipy_says():
     np.testing.assert_allclose(found.values, spearmanr(np.array(scores).T).statistic, atol=1e-9)
     shared = vt.layer_rankings.ranking_similarity(seen(name), statistic="overlap", top=10)
     assert shared.values[1, 4] == len(top(scores[1], 10) & top(scores[4], 10)) / 10
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_evenly_spread_tokens_are_each_the_farthest_from_those_before(name):
+    boxes = rows_of(name).boxes[image_of(name)].astype(float)
+    middles = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in boxes]
+    centre = (sum(x for x, _ in middles) / len(middles), sum(y for _, y in middles) / len(middles))
+    chosen = [min(range(len(middles)), key=lambda i: (math.dist(middles[i], centre), i))]
+    while len(chosen) < 9:
+        left = [i for i in range(len(middles)) if i not in chosen]
+        chosen.append(max(left, key=lambda i: (round(min(math.dist(middles[i], middles[j]) for j in chosen), 3), -i)))
+    plan = vt.plain.uniform_visual(seen(name), keep=9)
+    ours = [min(math.dist(middles[i], middles[j]) for j in stayed(plan) if j != i) for i in stayed(plan)]
+    slow = [min(math.dist(middles[i], middles[j]) for j in chosen if j != i) for i in chosen]
+    assert min(ours) == pytest.approx(min(slow), rel=1e-3)
+    nearest = min(math.dist(middles[i], centre) for i in stayed(plan))
+    assert nearest == pytest.approx(math.dist(middles[chosen[0]], centre), rel=1e-3)
+
+
+def test_chance_is_told_by_its_seed():
+    first, again, other = (stayed(vt.plain.random_visual(seen("llava"), keep=KEEP, seed=s)) for s in (1, 1, 2))
+    assert first == again != other
+    counts = np.zeros(64)
+    for seed in range(200):
+        counts[sorted(stayed(vt.plain.random_visual(seen("llava"), keep=16, seed=seed)))] += 1
+    # 200 draws of a quarter: 50 each, standard deviation 6.
+    assert counts.sum() == 3200 and abs(counts - 50).max() < 5 * 6.1
+
+
+def test_one_prompt_at_a_time():
+    model, inputs = asked("llava")
+    both = ma.Inputs(
+        {name: value.repeat(2, *[1] * (value.dim() - 1)) for name, value in inputs.tensors.items()}, batch=2, many=True
+    )
+    with pytest.raises(ValueError, match="one prompt at a time. Got a batch of 2"):
+        vt.in_decoder.fastv(ma.capture(model, both), keep=KEEP, layer=1)
