@@ -19,7 +19,7 @@ from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
-from model_adapters.roles import decoder_roles
+from model_adapters.roles import decoder_roles, image_ids
 from model_adapters.site import Keep
 
 EARLY = 10
@@ -31,7 +31,7 @@ class Reading:
     """What reading a prompt and the beginning of an answer shows."""
 
     log_probabilities: np.ndarray
-    """[V] of the next token."""
+    """[V] of the next token; minus infinity for what stands for an image in a prompt, which no answer can say."""
     answer: np.ndarray
     """[R, R]: the answer's attention to itself in the last layer, largest over heads, rows renormalised."""
     image: float
@@ -104,7 +104,7 @@ def _candidates(read: Read, here: _Tried, told: OverTrust) -> list[_Path]:
         likely = np.argsort(-path.reading.log_probabilities, kind="stable")[: told.candidates]
         for token in (int(t) for t in likely):
             ids = (*path.ids, token)
-            if ids in here.chosen:
+            if ids in here.chosen or np.isneginf(path.reading.log_probabilities[token]):
                 continue
             reading = read(ids)
             score = path.score + float(path.reading.log_probabilities[token]) - told.weight * penalty(reading, told.scale)
@@ -146,6 +146,7 @@ def _reader(model: Model, inputs: Inputs, edits: tuple[Edit, ...]) -> Read:
     from model_adapters.lens import continued
 
     image = decoder_roles(model, inputs)[0] == "image"
+    unsayable = image_ids(model)
     sites = [site for site in capture(model, inputs, keep=Keep(sites="none")).shapes if site.tower == "decoder"]
     if not sites:
         raise AdapterError(f"{model.name} has no decoder whose attention could be judged.")
@@ -162,6 +163,7 @@ def _reader(model: Model, inputs: Inputs, edits: tuple[Edit, ...]) -> Read:
         rows = rows / rows.sum(-1, keepdims=True)
         scores = np.asarray(found.logits[-1], np.float64)
         log_probabilities = scores - np.logaddexp.reduce(scores)
+        log_probabilities[unsayable] = -np.inf
         return Reading(log_probabilities, rows[:, len(image) :], float(rows[-1, : len(image)][image].sum()))
 
     return read

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
 import model_adapters as ma
 from model_adapters.over_trust import Reading, columns, penalty, search
@@ -117,6 +118,21 @@ def test_an_answer_may_end():
         return Reading(np.log([0.2, 0.7 if said else 0.1, 0.1 if said else 0.7]), np.zeros((len(said),) * 2), 0.0)
 
     assert search(read, frozenset({1}), 10, ma.OverTrust(1, 3, 0.0, threshold=NEVER)) == (2, 1)
+
+
+def test_what_stands_for_an_image_is_never_said_nor_read():
+    def read(said):
+        assert 1 not in said
+        return Reading(np.array([-3.0, -np.inf, -0.1]), np.zeros((len(said),) * 2), 0.0)
+
+    assert search(read, frozenset(), 3, ma.OverTrust(2, 3, 0.0, threshold=NEVER)) == (2, 2, 2)
+    model, inputs = asked("llava")
+    image = model.config.image_token_id
+    biased = model.module.lm_head.register_forward_hook(lambda m, a, out: out.index_fill(-1, torch.tensor([image]), 99.0))
+    try:
+        assert ids("llava")[0] == image and image not in ids("llava", decoding=ma.OverTrust(2, 3))
+    finally:
+        biased.remove()
 
 
 def test_a_search_without_beams_is_refused():
