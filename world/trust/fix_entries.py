@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from analysis import fixes
+from analysis import METHODS, fixes
+from model_adapters import Beam
 from world.trust.registry import Entry, enter
 
 FIXES: dict[str, Callable[[], fixes.FixOptions]] = {
@@ -19,13 +20,24 @@ FIXES: dict[str, Callable[[], fixes.FixOptions]] = {
     "DAMRO": fixes.contrast_with_outliers,
     "balanced attention": fixes.balanced_attention,
     "AGLA, with relevance of its own": fixes.relevant_regions_added,
+    "OPERA, 2 beams of 3 candidates": partial(fixes.over_trust_penalty, beams=2, candidates=3),
 }
+"""OPERA is tried with fewer beams than published: every candidate reads prompt and answer anew."""
+
+
+def beam_search() -> fixes.FixOptions:
+    """What OPERA's search is without its penalty."""
+    return {"decoding": Beam(2)}
+
+
 CONTROLS: dict[str, Callable[[], fixes.FixOptions]] = {
     "sampling, temperature 0.7": fixes.sampled,
     "a tenth of the heads silenced": fixes.random_heads_silenced,
+    "beam search, 2 beams": beam_search,
 }
 
 for _titles, _baseline in ((FIXES, False), (CONTROLS, True)):
     for _title, _recipe in _titles.items():
         _function = _recipe.func if isinstance(_recipe, partial) else _recipe
-        enter(Entry("fix", _title, "lvlm", _recipe, baseline=_baseline, method=_function.__name__))
+        _method = _function.__name__ if _function.__name__ in METHODS else ""
+        enter(Entry("fix", _title, "lvlm", _recipe, baseline=_baseline, method=_method))
