@@ -92,9 +92,14 @@ class Mixing:
 
     def __init__(self, model: Model, inputs: Inputs, decoding: Contrast, longest: int) -> None:
         self.decoding = decoding
+        self._model = model
         self._branch = Branch(model, *looked(model, inputs, decoding.look), longest)
-        self._aside = Aside(model.module)
+        self._aside: Aside | None = None
         self._begun = False
+
+    def begin(self) -> None:
+        """Note what the model remembers before the first branch runs; the model must be locked by now."""
+        self._aside = Aside(self._model.module)
 
     def close(self) -> None:
         """End the second branch."""
@@ -102,6 +107,8 @@ class Mixing:
 
     def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """The mixture [1, V] of the first branch's scores and the second's."""
+        if self._aside is None:
+            raise RuntimeError("begin() must be called before the first branch runs.")
         last = int(ids[0, -1]) if self._begun else None
         self._begun = True
         return mixed(scores, self._aside.run(lambda: self._branch.scores(last)), self.decoding)

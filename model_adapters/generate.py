@@ -127,6 +127,7 @@ class _choosing:
 
     def __enter__(self) -> dict[str, Any]:
         if self._mixing is not None:
+            self._mixing.begin()
             return {"logits_processor": [self._mixing]}
         return {} if self._ids is None else {"logits_processor": [Following(self._ids)], "max_new_tokens": len(self._ids)}
 
