@@ -14,6 +14,7 @@ from ui.snippets import Shown, picture_lines, snippet_for
 from ui.take_away.tables import table
 
 SHOWN = Shown("bundled:vit", "scene:3", target=4, layer=2, head=1)
+ASKED = Shown("bundled:lvlm", "scene:3", text="is there a ball?")
 SLOW = {"attention_flow", "pattern_autoencoder"}
 OPTIONS = {
     "rollout": {"residual": 0.3}, "gate_gradient": {"per": "gate"}, "strength_map": {"head": 1},
@@ -29,17 +30,24 @@ def model():
     return ma.load("bundled:vit")
 
 
+@pytest.fixture(scope="module")
+def lvlm():
+    return ma.load("bundled:lvlm")
+
+
 def snippets():
     for method in analysis.methods():
         if method.name not in SLOW | NOT_OF_A_VIT and "generation" not in method.needs:
-            text = snippet_for(SHOWN, method.name, OPTIONS.get(method.name))
+            speaks = "text" in method.needs or method.kind == "visual tokens"
+            text = snippet_for(ASKED if speaks else SHOWN, method.name, OPTIONS.get(method.name))
             if text is not None:
                 yield pytest.param(method.name, text, id=method.name)
 
 
 @pytest.mark.parametrize(("name", "text"), list(snippets()))
-def test_a_snippet_runs_and_names_its_result(name, text, model, monkeypatch):
-    monkeypatch.setattr(ma, "load", lambda wanted: model if wanted == "bundled:vit" else pytest.fail(wanted))
+def test_a_snippet_runs_and_names_its_result(name, text, model, lvlm, monkeypatch):
+    loaded = {"bundled:vit": model, "bundled:lvlm": lvlm}
+    monkeypatch.setattr(ma, "load", lambda wanted: loaded[wanted])
     space: dict = {}
     exec(text, space)
     assert len(next(iter(table(space["shown"]).values())))
