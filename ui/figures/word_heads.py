@@ -82,7 +82,9 @@ def _(result: AlignmentMatrix, look: Look) -> go.Figure:
     cells = heat(result.values, signed=True, label="cosine", ends=limits(result.values, True), x=layers, y=layers)
     cells.hovertemplate = "image at layer %{y}, text at layer %{x}: %{z:.2f}<extra></extra>"
     figure = framed(go.Figure(cells), x="Layer of the text", y="Layer of the image", height=420)
-    return figure.update_xaxes(showgrid=False, zeroline=False).update_yaxes(showgrid=False, zeroline=False, autorange="reversed")
+    shown = layers[:: max(1, len(layers) // 16)]
+    figure.update_xaxes(showgrid=False, zeroline=False, tickvals=shown)
+    return figure.update_yaxes(showgrid=False, zeroline=False, tickvals=shown, autorange="reversed")
 
 
 @rule.register
