@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, session, set_jobs
+from ui import controls, head_choice, session, set_jobs, state
 from ui.jobs import Progress
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ui.results.importance_agreement import Correlation
     from ui.results.importance_metrics import Importances
 
+_PAGES = Path(__file__).resolve().parents[1] / "pages"
 _WIDTHS: Any = {"Metric": {"width": 128}, "Place": {"width": 48}, "Value": {"width": 150}}
 _BARE: Any = {"displayModeBar": False}
 BELOW = ("Remove heads", "Agreement", "By class")
@@ -109,6 +111,23 @@ def inspector(asked: Asked, result: Importances) -> None:
         st.dataframe(rows, hide_index=True, height=212, width="stretch", column_config=_WIDTHS)
         st.caption(f"Place among {asked.heads} heads: 1 is the highest. Brackets: 95 % over scenes.")
         head_choice.link("heads/passport", "Its passport", "badge")
+    _send(asked, result)
+
+
+def _send(asked: Asked, result: Importances) -> None:
+    """The least important quarter of heads goes to Prune, to see what it costs without them."""
+    from ui.results.heads import row_of, sites_of
+    from ui.results.importance_metrics import BY_NAME
+
+    name = next((each for each in asked.shown if each in result.each), result.names()[0])
+    ranked = result.matrix(name).ranking()
+    least = ranked[-max(len(ranked) // 4, 1) :]
+    sites = sites_of(asked.model, asked.tower)
+    heads = tuple((row, head) for site, head in least if (row := row_of(sites, site)) is not None)
+    label = f"Send the {len(heads)} least important to Prune"
+    if st.button(label, icon=":material/content_cut:", help=f"By: {BY_NAME[name].short}.", disabled=not heads):
+        state.choose(heads=heads)
+        st.switch_page(_PAGES / "change" / "prune.py")
 
 
 def _value(number: Any) -> str:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+import analysis
 import model_adapters as ma
 from model_adapters import edits
 from tests.app.pages import opened, settled
@@ -183,3 +184,15 @@ def test_a_model_without_a_class_token_keeps_what_needs_none(monkeypatch, own_jo
     assert any("rows 'class'" in caption.value for caption in page.caption)
     shown = set(page.dataframe[0].value["Metric"])
     assert "exact: layer, patches" in shown and "exact: layer, class" not in shown
+
+
+def test_the_least_important_heads_are_sent_to_prune():
+    page = settled(opened("heads/importance"), lambda page: any("least important" in button.label for button in page.button))
+    (button,) = (button for button in page.button if "least important" in button.label)
+    button.click()
+    page = settled(page, lambda page: page.session_state["chosen"].heads)
+    sent = page.session_state["chosen"].heads
+    ablation = ma.ablate(ma.load("bundled:vit"), ma.subject(ma.load("bundled:vit"), pictures.picture("scene:3").array).inputs)
+    found = analysis.find("ablation_importance").function(ablation)
+    order = [(found.sites.index(site), head) for site, head in found.ranking()]
+    assert set(sent) == set(order[-6:])
