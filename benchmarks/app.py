@@ -149,8 +149,11 @@ def _visit(where: str, query: str = "") -> Iterator[Any]:
 
 
 def _plain_forward() -> float:
+    import torch
+
     import model_adapters as ma
 
+    torch.set_num_threads(1)  # as the server that is measured
     model = ma.load("timm:vit_base_patch16_224", weights="random")
     inputs = model.prepare(image=Image.open(io.BytesIO(_noise(99))))
     times = []
