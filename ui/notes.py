@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -65,17 +64,10 @@ def benchmark_line(name: str) -> str:
 
 
 def figures_of(name: str) -> Sequence[Score]:
-    """The benchmark's figures of a method; none where it took no part, or where the file is of an earlier form."""
-    from world.trust.table import ASSETS, scores
+    """The benchmark's figures of a method; none where it took no part."""
+    from world.trust.table import scores
 
-    return scores(name) if _is_current(ASSETS / "trust.parquet") else ()
-
-
-def _is_current(path: Path) -> bool:
-    """Whether the benchmark was run since its figures name their methods."""
-    import pyarrow.parquet as parquet
-
-    return path.is_file() and "title" in parquet.read_schema(path).names
+    return scores(name)
 
 
 def _test(scores: Sequence[Score]) -> str:

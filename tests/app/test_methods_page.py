@@ -76,13 +76,6 @@ def test_the_benchmark_is_told_in_one_line(tmp_path, monkeypatch):
     assert notes.benchmark_line("attention_flow") == notes.UNTRIED
 
 
-def test_a_benchmark_of_an_earlier_form_says_nothing(tmp_path, monkeypatch):
-    table = importlib.import_module("world.trust.table")
-    pyarrow.parquet.write_table(pa.table({"method": ["rollout"]}), tmp_path / "trust.parquet")
-    monkeypatch.setattr(table, "ASSETS", tmp_path)
-    assert notes.benchmark_line("rollout") == notes.UNTRIED
-
-
 def test_the_list_holds_every_method_once_and_is_searched_by_words():
     rows = method_list.rows()
     assert sorted(row.name for row in rows) == sorted(m.name for m in analysis.methods())
