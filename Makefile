@@ -8,13 +8,13 @@ PYTHON3 ?= python3
 WORKERS ?= 2
 SHELL := /bin/bash
 
-.PHONY: app test lint bench bench-app screens sweep setup browser clean
+.PHONY: app test lint bench bench-app screens sweep setup cluster browser clean
 .DEFAULT_GOAL := app
 
 app: setup
 	$(PYTHON) -m streamlit run app.py
 
-test: setup browser lint
+test: cluster browser lint
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(WORKERS) --dist loadfile
 
 lint: setup
@@ -40,6 +40,13 @@ setup: .venv/installed
 .venv/installed: requirements.txt | .venv/bin/uv
 	@echo "Installing the packages of requirements.txt. The first time this takes some minutes."
 	.venv/bin/uv pip install --quiet --python $(PYTHON) -r requirements.txt
+	@touch $@
+
+# Ray is needed by nobody who works on one machine; the checks need it.
+cluster: .venv/cluster
+
+.venv/cluster: requirements-cluster.txt .venv/installed
+	.venv/bin/uv pip install --quiet --python $(PYTHON) -r requirements-cluster.txt
 	@touch $@
 
 .venv/bin/uv:
