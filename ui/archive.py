@@ -1,4 +1,4 @@
-"""Reading and writing zips of JSON, arrays and one picture, trusting nothing that is read."""
+"""Reading and writing zips of JSON, arrays and pictures, trusting nothing that is read."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_SIDE = 16384
 """Pixels of a picture's longer side."""
 _RATIO = 1030
 """What deflate can reach at most (1032): a member that claims more lies about its size."""
-_DTYPES = {"|u1", "<f4", "<i4"}
+_DTYPES = {"|u1", "<f4", "<i4", "<f8", "<i8"}
 
 
 class Archive:
@@ -51,9 +51,12 @@ class Archive:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._zip.close()
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
     def bytes(self, name: str) -> bytes:
         """A member's bytes."""
-        if name not in self._names:
+        if not isinstance(name, str) or name not in self._names:
             raise ValueError(f"This session file lacks {name!r}. It holds {len(self._names)} files.")
         return member_bytes(self._zip, name)
 
@@ -64,14 +67,14 @@ class Archive:
             raise ValueError(f"{name} has {len(data) / 2**20:.0f} MB; at most {MAX_JSON // 2**20} MB are read.")
         try:
             found = json.loads(data)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"This session file is damaged: {name} is not JSON.") from error
         if not isinstance(found, dict):
             raise ValueError(f"This session file is damaged: {name} holds no JSON object.")
         return found
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """A member NPZ as arrays, by name; uint8, int32 and float32 only."""
+        """A member NPZ as arrays, by name; plain numbers only."""
         data = self.bytes(name)
         try:
             inner = zipfile.ZipFile(io.BytesIO(data))
@@ -132,7 +135,7 @@ def array_of(data: bytes, name: str) -> np.ndarray:
     except (ValueError, EOFError, SyntaxError, TypeError) as error:
         raise ValueError(f"This session file is damaged: {name} is no array of numbers.") from error
     if dtype.str not in _DTYPES or fortran or any(side < 0 for side in shape):
-        raise ValueError(f"{name} holds {dtype}; session files hold uint8, int32 and float32.")
+        raise ValueError(f"{name} holds {dtype}; session files hold uint8, int32, int64, float32 and float64.")
     rest = data[stream.tell() :]
     if math.prod(shape) * dtype.itemsize != len(rest):
         raise ValueError(f"This session file is damaged: {name} claims shape {shape} and holds {len(rest)} bytes.")

@@ -11,7 +11,8 @@ import streamlit as st
 from ui import controls, page, pickers, picture_picker, session, state
 from ui.jobs import Progress
 from ui.pictures import Picture
-from ui.recording import View, read_view
+from ui.recording import View
+from ui.session_file import read_view
 
 if TYPE_CHECKING:
     from ui.viewer import ViewerState

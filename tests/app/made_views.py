@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ui.map_payload import MapView
-from ui.recording import Chip, Layer, Picture, Tokens, View, read_view
+from ui.recording import Chip, Layer, Picture, Tokens, View
+from ui.session_file import read_view
 from ui.viewer.record import START
 
 

@@ -13,7 +13,7 @@ import model_adapters as ma
 from analysis.rollout import rollout
 from tests.zoo.shake import shaken
 from ui.payload import layer_payload, thumbnails
-from ui.recording import read_view, write_view
+from ui.session_file import read_view, write_view
 from ui.viewer.from_capture import map_of, view_of
 from ui.viewer.statistics import statistics_of
 

@@ -17,7 +17,8 @@ from tests.app.browser import ROOT
 from tests.app.made_views import registers, square, towers, windows
 from ui import archive
 from ui.quantise import quantised, restored
-from ui.recording import Layer, Picture, Tokens, View, read_view, write_view
+from ui.recording import Layer, Picture, Tokens, View
+from ui.session_file import read_view, write_view
 from ui.viewer.record import LIMIT, START
 
 
@@ -131,8 +132,18 @@ def zipped(members, compression=zipfile.ZIP_DEFLATED) -> io.BytesIO:
 
 
 def changed(members, **changes) -> dict[str, bytes]:
-    header = json.loads(members["view.json"]) | changes
-    return members | {"view.json": json.dumps(header).encode()}
+    header = json.loads(members["session.json"]) | changes
+    return members | {"session.json": json.dumps(header).encode()}
+
+
+def spoilt(members, **changes) -> dict[str, bytes]:
+    """The view of the file says something else."""
+    view = json.loads(members["session.json"])["views"][0]
+    return changed(members, views=[view | changes])
+
+
+def first_layer(members) -> dict:
+    return json.loads(members["session.json"])["views"][0]["layers"][0]
 
 
 def test_the_unspoilt_members_are_read(members):
@@ -148,6 +159,8 @@ def npz(**arrays: bytes) -> bytes:
     return zipped({f"{name}.npy": data for name, data in arrays.items()}, zipfile.ZIP_STORED).getvalue()
 
 
+FIRST_LAYER = "views/000/layers/000.npz"
+OTHER_SIZE = {"file": "views/000/picture.png", "width": 5, "height": 5}
 HOSTILE = {
     "foreign zip": (lambda m: zipped({"readme.txt": b"hello"}), "lacks 'view.json'"),
     "no zip": (lambda m: io.BytesIO(b"hello" * 100), "not a session file"),
@@ -159,37 +172,45 @@ HOSTILE = {
     "folder": (lambda m: zipped(m | {"folder/": b""}), "names a path"),
     "packed oddly": (lambda m: zipped(m, zipfile.ZIP_LZMA), "packed in a way"),
     "too many files": (lambda m: zipped(m | {f"{n}": b"" for n in range(archive.MAX_MEMBERS)}), "at most"),
-    "no json": (lambda m: zipped(m | {"view.json": b"\xff\xfe not json"}), "is not JSON"),
-    "deep json": (lambda m: zipped(m | {"view.json": b"[" * 100_000}), "is not JSON"),
-    "json list": (lambda m: zipped(m | {"view.json": b"[1]"}), "no JSON object"),
+    "no json": (lambda m: zipped(m | {"session.json": b"\xff\xfe not json"}), "is not JSON"),
+    "deep json": (lambda m: zipped(m | {"session.json": b"[" * 100_000}), "is not JSON"),
+    "json list": (lambda m: zipped(m | {"session.json": b"[1]"}), "no JSON object"),
+    "version no number": (lambda m: zipped(changed(m, version=[2])), "version"),
+    "first version in the place of the second": (lambda m: zipped(changed(m, version=1)), "version 1"),
+    "empty session": (lambda m: zipped(changed(m, views=[])), "is empty"),
+    "views no list": (lambda m: zipped(changed(m, views={"0": 1})), "damaged or too large"),
+    "link to elsewhere": (lambda m: zipped(changed(m, link="//evil.example/x")), "does not lead to a page"),
+    "number without end": (lambda m: zipped(spoilt(m, labels=["a"], probabilities=[10**400])), "damaged"),
+    "more names than probabilities": (lambda m: zipped(spoilt(m, labels=["a"])), "as many probabilities"),
+    "sink of no key": (lambda m: zipped(spoilt(m, sinks={"0": [10**6]})), "no sinks"),
     "other format": (lambda m: zipped(changed(m, format="other")), "not a Headlight session"),
-    "later version": (lambda m: zipped(changed(m, version=2)), "version 2"),
-    "chip of no row": (lambda m: zipped(changed(m, chips=[["word", "1; drop", None, ""]])), "damaged"),
-    "no layers": (lambda m: zipped(changed(m, layers=[])), "at least one layer"),
-    "layers garbled": (lambda m: zipped(changed(m, layers=[7])), "damaged"),
-    "layer missing": (lambda m: zipped({k: v for k, v in m.items() if "001" not in k}), "lacks 'layers/001.npz'"),
-    "layer no npz": (lambda m: zipped(m | {"layers/000.npz": b"PK nonsense"}), "is no NPZ"),
-    "picture no picture": (lambda m: zipped(m | {"picture.png": b"<svg onload=alert(1)>"}), "neither PNG nor JPEG"),
-    "picture of other size": (lambda m: zipped(changed(m, picture={"file": "picture.png", "width": 5, "height": 5})), "size"),
+    "later version": (lambda m: zipped(changed(m, version=3)), "version 3"),
+    "chip of no row": (lambda m: zipped(spoilt(m, chips=[["word", "1; drop", None, ""]])), "damaged"),
+    "no layers": (lambda m: zipped(spoilt(m, layers=[])), "at least one layer"),
+    "layers garbled": (lambda m: zipped(spoilt(m, layers=[7])), "damaged"),
+    "layer missing": (lambda m: zipped({k: v for k, v in m.items() if "001.npz" not in k}), "lacks 'views/000/layers/001.npz'"),
+    "layer no npz": (lambda m: zipped(m | {FIRST_LAYER: b"PK nonsense"}), "is no NPZ"),
+    "picture no picture": (lambda m: zipped(m | {"views/000/picture.png": b"<svg onload=alert(1)>"}), "neither PNG nor JPEG"),
+    "picture of other size": (lambda m: zipped(spoilt(m, picture=OTHER_SIZE)), "size"),
     "pickled array": (
-        lambda m: zipped(m | {"layers/000.npz": npz(codes=npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"))}),
+        lambda m: zipped(m | {FIRST_LAYER: npz(codes=npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"))}),
         "holds object",
     ),
     "array of many more": (
         lambda m: zipped(
-            m | {"layers/000.npz": npz(codes=npy("{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 99999), }"))}
+            m | {FIRST_LAYER: npz(codes=npy("{'descr': '|u1', 'fortran_order': False, 'shape': (99999999, 99999), }"))}
         ),
         "claims shape",
     ),
     "array that runs code": (
-        lambda m: zipped(m | {"layers/000.npz": npz(codes=npy("__import__('os').abort()"))}),
+        lambda m: zipped(m | {FIRST_LAYER: npz(codes=npy("__import__('os').abort()"))}),
         "no array of numbers",
     ),
     "roles without end": (
-        lambda m: zipped(changed(m, layers=[json.loads(m["view.json"])["layers"][0] | {"queries": [["patch", 10**12]]}])),
+        lambda m: zipped(spoilt(m, layers=[first_layer(m) | {"queries": [["patch", 10**12]]}])),
         "damaged",
     ),
-    "wrong heads": (lambda m: zipped(changed(m, layers=[json.loads(m["view.json"])["layers"][0] | {"heads": 9}])), "should hold"),
+    "wrong heads": (lambda m: zipped(spoilt(m, layers=[first_layer(m) | {"heads": 9}])), "should hold"),
 }  # fmt: skip
 
 
@@ -214,7 +235,7 @@ def test_every_cut_and_many_flipped_bytes_are_refused_or_harmless(members):
 
 
 def test_a_bomb_is_not_unpacked(members):
-    bomb = zipped(members | {"layers/000.npz": b"\0" * (archive.MAX_UNPACKED + 1)})
+    bomb = zipped(members | {FIRST_LAYER: b"\0" * (archive.MAX_UNPACKED + 1)})
     assert len(bomb.getvalue()) < 2 * 2**20
     with pytest.raises(ValueError, match="would unpack to more"):
         read_view(bomb)
@@ -222,8 +243,8 @@ def test_a_bomb_is_not_unpacked(members):
 
 def test_a_file_that_lies_about_its_size_is_refused(members):
     """The header says 100 bytes; the stream holds far more."""
-    data = bytearray(zipped(members | {"view.json": b" " * 10_000 + members["view.json"]}).getvalue())
-    size = struct.pack("<I", 10_000 + len(members["view.json"]))
+    data = bytearray(zipped(members | {"session.json": b" " * 10_000 + members["session.json"]}).getvalue())
+    size = struct.pack("<I", 10_000 + len(members["session.json"]))
     assert size in data
     with pytest.raises(ValueError, match="damaged|cut off"):
         read_view(io.BytesIO(bytes(data).replace(size, struct.pack("<I", 100))))

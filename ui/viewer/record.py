@@ -7,7 +7,8 @@ import importlib.metadata
 import logging
 from pathlib import Path
 
-from ui.recording import View, write_view
+from ui.recording import View
+from ui.session_file import write_view
 
 START = Path(__file__).resolve().parents[2] / "assets" / "recorded" / "start.zip"
 PICTURE = "scene:3"
