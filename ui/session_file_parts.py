@@ -69,25 +69,24 @@ class SavedAnswer:
 
 
 @dataclass(frozen=True, eq=False)
-class SavedMap:
-    """A method's map with what was measured about it."""
-
-    about: About
-    shown: MapView
-    method: str = ""
-    sentence: str = ""
-    """How faithful it is, as the page said it."""
-    numbers: Mapping[str, float] = field(default_factory=dict)
-    """The same as numbers, by name."""
-
-
-@dataclass(frozen=True, eq=False)
 class SavedResult:
-    """Any other result: its table, and its figure as Plotly's own JSON."""
+    """A result: its table, and its figure as Plotly's own JSON."""
 
     about: About
     columns: Columns
     figure: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SavedMap:
+    """A method's map over its picture, with what was measured about it."""
+
+    result: SavedResult
+    shown: MapView
+    sentence: str = ""
+    """How faithful it is, as the page said it."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    """The same as numbers, by name."""
 
 
 def answer_header(answer: SavedAnswer) -> dict[str, Any]:
@@ -127,17 +126,33 @@ def _word(values: Sequence[Any], rows: int, groups: int) -> SavedWord:
     )  # fmt: skip
 
 
+def result_members(saved: SavedResult, folder: str) -> tuple[dict[str, Any], Members]:
+    """What the header says of a result, and its files."""
+    columns, members = columns_members(saved.columns, folder)
+    header: dict[str, Any] = {"about": about_header(saved.about), "table": columns, "figure": None}
+    if saved.figure is not None:
+        header["figure"] = f"{folder}figure.json"
+        members[f"{folder}figure.json"] = figure_bytes(saved.figure, saved.about.title)
+    return header, members
+
+
+def result_from(archive: Archive, header: Mapping[str, Any]) -> SavedResult:
+    """The result of a header and the files that it names."""
+    figure = None if header["figure"] is None else checked_figure(archive.json(header["figure"]))
+    return SavedResult(about_from(header["about"]), columns_from(archive, header["table"]), figure)
+
+
 def map_members(saved: SavedMap, folder: str) -> tuple[dict[str, Any], Members]:
     """What the header says of a map, and its files."""
     shown = saved.shown
-    picture, members = picture_member(shown.picture, folder)
+    result, members = result_members(saved.result, folder)
+    picture, file = picture_member(shown.picture, folder)
     arrays = pack_arrays(values=np.asarray(shown.values, np.float32), boxes=np.asarray(shown.tokens.boxes, np.float32))
-    header = {
-        "about": about_header(saved.about), "method": saved.method, "sentence": saved.sentence,
-        "numbers": _known(saved.numbers), "picture": picture, "arrays": f"{folder}map.npz", "title": shown.title,
-        "signed": shown.signed, "unit": shown.unit, "roles": tokens_header(shown.tokens),
+    header = result | {
+        "sentence": saved.sentence, "numbers": _known(saved.numbers), "picture": picture, "arrays": f"{folder}map.npz",
+        "title": shown.title, "signed": shown.signed, "unit": shown.unit, "roles": tokens_header(shown.tokens),
     }  # fmt: skip
-    return header, {**members, f"{folder}map.npz": arrays}
+    return header, {**members, **file, f"{folder}map.npz": arrays}
 
 
 def map_from(archive: Archive, header: Mapping[str, Any]) -> SavedMap:
@@ -151,23 +166,7 @@ def map_from(archive: Archive, header: Mapping[str, Any]) -> SavedMap:
         bool(header["signed"]), str(header["unit"]),
     )  # fmt: skip
     numbers = {str(name): _number(value) for name, value in header["numbers"].items()}
-    return SavedMap(about_from(header["about"]), shown, str(header["method"]), str(header["sentence"]), numbers)
-
-
-def result_members(saved: SavedResult, folder: str) -> tuple[dict[str, Any], Members]:
-    """What the header says of a result, and its files."""
-    columns, members = columns_members(saved.columns, folder)
-    header: dict[str, Any] = {"about": about_header(saved.about), "columns": columns, "figure": None}
-    if saved.figure is not None:
-        header["figure"] = f"{folder}figure.json"
-        members[f"{folder}figure.json"] = figure_bytes(saved.figure, saved.about.title)
-    return header, members
-
-
-def result_from(archive: Archive, header: Mapping[str, Any]) -> SavedResult:
-    """The result of a header and the files that it names."""
-    figure = None if header["figure"] is None else checked_figure(archive.json(header["figure"]))
-    return SavedResult(about_from(header["about"]), columns_from(archive, header["columns"]), figure)
+    return SavedMap(result_from(archive, header), shown, str(header["sentence"]), numbers)
 
 
 def about_header(about: About) -> dict[str, Any]:
