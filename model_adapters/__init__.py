@@ -17,6 +17,7 @@ from model_adapters.load import load, wrap
 from model_adapters.model import Model
 from model_adapters.planned import Glance, decoder_depth
 from model_adapters.site import Keep, Reduction, Site
+from model_adapters.speaking import speaker
 from model_adapters.subject import Subject, subject
 from model_adapters.tap import AttentionTap
 from model_adapters.target import Token
@@ -28,5 +29,5 @@ __all__ = [
     "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
     "Noised", "OverTrust", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate",
     "asked", "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load", "reread",
-    "run", "search", "spelling", "subject", "verify", "wrap",
+    "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

@@ -1,80 +1,15 @@
-"""Count what a model makes up: POPE on yes/no answers, CHAIR and recall on captions."""
-
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+"""What is asked of a scene to count what a model makes up, and which of the world's things a text names."""
 
 import numpy as np
 
+from analysis.evaluation import names
 from world.questions import Question, existence_text
 from world.scenes import Scene
 from world.vocabulary import CATEGORIES, PARTNERS, background_of, plural
 
-_SINGULAR = {form: name for name in CATEGORIES for form in (name, plural(name))}
+NAMES = {form: name for name in CATEGORIES for form in (name, plural(name))}
+"""How the world's things may be called."""
 POPE_KINDS = ("random", "popular", "adversarial")
-
-
-@dataclass(frozen=True)
-class PopeScore:
-    """POPE over yes/no questions; `unparsed` counts answers the strict rule cannot read."""
-
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-    yes_share: float
-    false_positive_rate: float
-    count: int
-    unparsed: int
-
-
-@dataclass(frozen=True)
-class ChairScore:
-    """CHAIR over captions, each category counted once per caption.
-
-    Attributes:
-        instances: invented mentions / mentions (CHAIR_i).
-        sentences: captions with an invention / captions (CHAIR_s).
-        recall: found categories / categories that are there.
-        length: mean number of mentions.
-        mentions: how many mentions there were.
-    """
-
-    instances: float
-    sentences: float
-    recall: float
-    length: float
-    mentions: int
-
-
-def parse_official(answer: str) -> bool:
-    """The published rule: the first sentence says no if it holds "No", "no" or "not"; anything else is a yes."""
-    first = answer.split(".")[0].replace(",", "")
-    return not any(word in ("No", "no", "not") for word in first.split(" "))
-
-
-def parse_strict(answer: str) -> bool | None:
-    """Yes or no only if the first word says so; None otherwise."""
-    first = re.match(r"\W*(\w+)", answer.lower())
-    return {"yes": True, "no": False}.get(first.group(1)) if first else None
-
-
-def pope_score(answers: Sequence[str], truths: Sequence[bool], strict: bool = False) -> PopeScore:
-    """Score yes/no answers; under the strict rule an answer that is neither counts as wrong."""
-    if len(answers) != len(truths):
-        raise ValueError(f"{len(answers)} answers for {len(truths)} questions")
-    parsed = [parse_strict(text) if strict else parse_official(text) for text in answers]
-    truth = np.array(truths, dtype=bool)
-    said = np.array([(not right) if value is None else value for value, right in zip(parsed, truths, strict=True)])
-    hits, false_alarms = int((said & truth).sum()), int((said & ~truth).sum())
-    precision = hits / max(1, int(said.sum()))
-    recall = hits / max(1, int(truth.sum()))
-    return PopeScore(
-        accuracy=float((said == truth).mean()), precision=precision, recall=recall,
-        f1=2 * precision * recall / max(1e-12, precision + recall), yes_share=float(said.mean()),
-        false_positive_rate=false_alarms / max(1, int((~truth).sum())), count=len(truth),
-        unparsed=sum(value is None for value in parsed),
-    )  # fmt: skip
 
 
 def mentioned(text: str) -> tuple[str, ...]:
@@ -83,23 +18,7 @@ def mentioned(text: str) -> tuple[str, ...]:
     >>> mentioned("two boats, a red boat and a star.")
     ('boat', 'star')
     """
-    found = (_SINGULAR.get(word) for word in re.findall(r"\w+", text.lower()))
-    return tuple(dict.fromkeys(name for name in found if name))
-
-
-def chair_score(captions: Sequence[str], truths: Sequence[Iterable[str]]) -> ChairScore:
-    """Score captions against the categories that are there."""
-    if len(captions) != len(truths):
-        raise ValueError(f"{len(captions)} captions for {len(truths)} pictures")
-    named = [set(mentioned(text)) for text in captions]
-    there = [set(truth) for truth in truths]
-    invented = [len(said - truth) for said, truth in zip(named, there, strict=True)]
-    found = sum(len(said & truth) for said, truth in zip(named, there, strict=True))
-    mentions = sum(map(len, named))
-    return ChairScore(
-        instances=sum(invented) / max(1, mentions), sentences=float(np.mean([count > 0 for count in invented])),
-        recall=found / max(1, sum(map(len, there))), length=mentions / max(1, len(named)), mentions=mentions,
-    )  # fmt: skip
+    return tuple(dict.fromkeys(word.name for word in names.mentioned(text, NAMES)))
 
 
 def _absent(scene: Scene, kind: str, rng: np.random.Generator) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from analysis.evaluation.figures import ratio
 from world.bundled import MODELS, open_clip, open_lvlm, open_timm
 from world.datasets import TEST_BIASED, TEST_UNBIASED
 from world.evaluation.classifying import hits
-from world.evaluation.figures import ratio
 from world.evaluation.matching import retrieval_figures
 from world.evaluation.speaking import captions, chair_figures, pope_figures
 from world.rendering import render

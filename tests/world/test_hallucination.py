@@ -1,68 +1,16 @@
-"""POPE and CHAIR on answers whose score can be counted by hand."""
+"""What is asked of a scene, and what a text names."""
 
 import numpy as np
 import pytest
 
 from world.datasets import TEST_UNBIASED
-from world.hallucination import chair_score, mentioned, parse_official, parse_strict, pope_questions, pope_score
+from world.hallucination import mentioned, pope_questions
 from world.scenes import Scene, SceneObject
 from world.vocabulary import background_of
 
 
-@pytest.mark.parametrize(
-    ("answer", "official", "strict"),
-    [
-        ("yes", True, True),
-        ("no", False, False),
-        ("No, there is no boat.", False, False),
-        ("There is not a boat. Yes.", False, None),
-        ("a red boat", True, None),
-        ("", True, None),
-        ("nothing", True, None),
-    ],
-)
-def test_parsing(answer: str, official: bool, strict: bool | None) -> None:
-    assert parse_official(answer) is official
-    assert parse_strict(answer) is strict
-
-
-def test_pope_by_hand() -> None:
-    score = pope_score(["yes", "yes", "no", "no", "yes"], [True, False, True, False, True])
-    assert (score.accuracy, score.yes_share) == (0.6, 0.6)
-    assert score.precision == pytest.approx(2 / 3)
-    assert score.recall == pytest.approx(2 / 3)
-    assert score.false_positive_rate == 0.5
-
-
-def test_an_answer_that_is_neither_is_wrong_under_the_strict_rule() -> None:
-    assert pope_score(["perhaps", "perhaps"], [True, False]).accuracy == 0.5
-    strict = pope_score(["perhaps", "perhaps"], [True, False], strict=True)
-    assert (strict.accuracy, strict.unparsed) == (0.0, 2)
-
-
-def test_chair_by_hand() -> None:
-    score = chair_score(["a boat, two boats and a star.", "a tree."], [{"boat", "fish"}, {"tree"}])
-    assert score.instances == pytest.approx(1 / 3)
-    assert score.sentences == 0.5
-    assert score.recall == pytest.approx(2 / 3)
-    assert score.length == 1.5
-
-
-def test_repetition_does_not_flatter() -> None:
-    once = chair_score(["a boat and a star."], [{"boat"}])
-    often = chair_score(["a boat and a boat and a boat and a star."], [{"boat"}])
-    assert once.instances == often.instances == 0.5
-
-
 def test_mentions_know_plurals() -> None:
     assert mentioned("boxes, crosses and FISH") == ("box", "cross", "fish")
-
-
-def test_lengths_must_agree() -> None:
-    with pytest.raises(ValueError, match="1 answers for 2 questions"):
-        pope_score(["yes"], [True, False])
-    with pytest.raises(ValueError, match="1 captions for 2 pictures"):
-        chair_score(["a boat"], [{"boat"}, {"fish"}])
 
 
 @pytest.mark.parametrize("kind", ["random", "popular", "adversarial"])

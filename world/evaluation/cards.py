@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
+from analysis.evaluation.figures import Figure
 from world.bundled import MODELS, open_clip, open_lvlm, open_timm
 from world.datasets import TEST_BIASED, TEST_UNBIASED
 from world.evaluation.classifying import classifier_figures, head_costs
 from world.evaluation.descriptions import DATA, NOTES, TITLES, TRIED
-from world.evaluation.figures import Figure
 from world.evaluation.matching import retrieval_figures
 from world.evaluation.sinks import lvlm_sinks, vit_sinks
 from world.evaluation.speaking import answer_figures, captions, chair_changes, chair_figures, pope_figures

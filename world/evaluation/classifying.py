@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from world.evaluation.figures import Figure, ratio
+from analysis.evaluation.figures import Figure, ratio
 from world.scenes import Scene
 from world.training.pictures import picture_batch
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from transformers import CLIPModel
 
+from analysis.evaluation.figures import Figure, ratio
 from world.captions import caption
-from world.evaluation.figures import Figure, ratio
 from world.rendering import render
 from world.scenes import Scene
 from world.tokenizer import build_tokenizer

@@ -4,9 +4,11 @@ import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration
 
+from analysis import evaluation
+from analysis.evaluation import names
+from analysis.evaluation.figures import Figure, change_of_ratio, ratio
 from world.captions import caption
-from world.evaluation.figures import Figure, change_of_ratio, ratio
-from world.hallucination import POPE_KINDS, mentioned, pope_questions
+from world.hallucination import NAMES, POPE_KINDS, mentioned, pope_questions
 from world.questions import Question, ask
 from world.rendering import render
 from world.scenes import Scene
@@ -106,17 +108,11 @@ def _yes_no_figures(name: str, said: Said, asked: Truth) -> dict[str, Figure]:
 
 def chair_figures(said: list[str], scenes: list[Scene]) -> dict[str, Figure]:
     """CHAIR of unique mentions, recall, and captions that are right to the word."""
-    named = [set(mentioned(text)) for text in said]
-    invented = [len(names - scene.categories) for names, scene in zip(named, scenes, strict=True)]
-    known = [len(names & scene.categories) for names, scene in zip(named, scenes, strict=True)]
+    words = [names.mentioned(text, NAMES) for text in said]
+    found = evaluation.chair_figures(said, [scene.categories for scene in scenes], words, repeats=False)
     exact = [text == caption(scene) for text, scene in zip(said, scenes, strict=True)]
-    return {
-        "chair_i": ratio(invented, [len(names) for names in named]),
-        "chair_s": ratio([count > 0 for count in invented]),
-        "recall": ratio(known, [len(scene.categories) for scene in scenes]),
-        "mentions": ratio([len(names) for names in named]),
-        "exact_captions": ratio(exact),
-    }
+    kept = {"CHAIR_i": "chair_i", "CHAIR_s": "chair_s", "recall": "recall", "mentions": "mentions"}
+    return {own: found[name] for name, own in kept.items()} | {"exact_captions": ratio(exact)}
 
 
 def chair_changes(before: list[str], after: list[str], scenes: list[Scene]) -> dict[str, Figure]:

@@ -7,7 +7,7 @@ import numpy as np
 import model_adapters as ma
 from analysis.agreement import overlap
 from analysis.answer_changes import changes
-from world.evaluation.figures import resamples
+from analysis.evaluation.figures import resamples
 from world.trust.cases import Case
 from world.trust.registry import RANDOM, Entry, Score, Truth, interval, score_of
 from world.trust.statistics import rank_correlation

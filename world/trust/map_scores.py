@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 import model_adapters as ma
+from analysis.evaluation.figures import resamples
 from analysis.perturbation import ranked
-from world.evaluation.figures import resamples
 from world.questions import existence_text
 from world.rendering import render
 from world.scenes import Scene

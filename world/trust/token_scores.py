@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 import model_adapters as ma
+from analysis.evaluation.figures import ratio
 from analysis.token_plan import TokenPlan
-from world.evaluation.figures import ratio
 from world.trust.cases import Case
 from world.trust.entries_tokens import BUDGETS, patches_left
 from world.trust.registry import Entry, Score, score_of

@@ -12,9 +12,9 @@ from functools import cached_property, partial
 import numpy as np
 
 import model_adapters as ma
+from analysis.evaluation.figures import ratio
 from analysis.registry import find
 from analysis.visual_tokens import VisualPlan, dropping
-from world.evaluation.figures import ratio
 from world.hallucination import pope_questions
 from world.scenes import Scene
 from world.trust.cases import make_case

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 import model_adapters as ma
-from world.evaluation.figures import Figure, ratio, resamples
+from analysis.evaluation import parse_official
+from analysis.evaluation.figures import Figure, ratio, resamples
 from world.evaluation.speaking import chair_figures
-from world.hallucination import mentioned, parse_official, pope_questions
+from world.hallucination import mentioned, pope_questions
 from world.scenes import Scene
 from world.trust.cases import make_case
 from world.trust.registry import Entry, Mention, Score, interval, score_of

@@ -1,6 +1,6 @@
 """A measured figure with its bootstrap interval over images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -57,3 +57,22 @@ def change_of_ratio(
     low, high = np.quantile(values, [0.025, 0.975])
     whole = parts[2].sum() / max(parts[3].sum(), 1e-12) - parts[0].sum() / max(parts[1].sum(), 1e-12)
     return Figure(float(whole), float(low), float(high), len(parts[0]))
+
+
+def of_counts(counts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], rounds: int = 1000, seed: int = 0) -> Figure:
+    """A number made of counts [images, K] that are summed over images: `statistic` takes sums [..., K].
+
+    It is NaN where it says nothing, as precision does when nothing was said to be there; so are its ends.
+    """
+    counts = np.asarray(counts, dtype=float)
+    if counts.ndim != 2 or not len(counts):
+        raise ValueError(f"counts must be [images, kinds] of at least one image. Got shape {counts.shape} instead.")
+    values = statistic(resamples(len(counts), rounds, seed) @ counts)
+    known = values[np.isfinite(values)]
+    low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
+    return Figure(float(statistic(counts.sum(0))), float(low), float(high), len(counts))
+
+
+def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part of whole, NaN where there is none."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
