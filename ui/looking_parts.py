@@ -13,6 +13,7 @@ from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.recording import View
 from ui.session_file import read_view
+from ui.take_away import seen
 
 if TYPE_CHECKING:
     from ui.viewer import ViewerState
@@ -43,7 +44,9 @@ def view(name: str, weights: str, picture: Picture) -> View:
         return looking.view_of_subject(subject, picture, progress)
 
     key = ("view", name, weights, picture.key, subject.text if isinstance(subject.text, str) else "")
-    return _of_tower(session.get(key, make, label="Looking at every head"), pickers.tower(subject.model))
+    found = _of_tower(session.get(key, make, label="Looking at every head"), pickers.tower(subject.model))
+    seen.note_view(found)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -132,6 +135,7 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
 
     found = session.part(("verdict", *what), judge, label="How faithful is it?", estimate=_estimate(subject))
     if found is not None:
+        seen.judged(shown, found.sentence, found.numbers)
         _show_verdict(found)
 
 

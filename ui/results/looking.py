@@ -95,6 +95,17 @@ class Verdict:
         mean, spread = self.random_deletion
         return f"deletion {self.deletion:.2f}, random {mean:.2f} ± {spread:.2f}"
 
+    @property
+    def numbers(self) -> dict[str, float]:
+        """All of it by name, without what is not known."""
+        told = {
+            "deletion": self.deletion, "insertion": self.insertion, "random deletion": self.random_deletion[0],
+            "random deletion, standard deviation": self.random_deletion[1], "random insertion": self.random_insertion[0],
+            "random insertion, standard deviation": self.random_insertion[1], "random orders beaten": self.beaten,
+            "share on the object": self.energy, "share on the object by chance": self.energy_chance,
+        }  # fmt: skip
+        return {name: value for name, value in told.items() if value is not None}
+
 
 def verdict(subject: Subject, shown: TokenMap, target: int | None, mask: np.ndarray | None, progress: Progress) -> Verdict:
     """Deletion and insertion against random orders; with a mask also whether the map lies on the object."""

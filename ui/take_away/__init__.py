@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from ui.take_away import seen
 from ui.take_away.files import as_csv, as_npz, as_parquet
 
 _DATA = {
@@ -18,19 +19,36 @@ _DATA = {
 _PICTURES = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
 
 
-def menu(result: Any, figure: Any | None, *, key: str, snippet: str = "", link: str = "", title: str = "") -> None:
+def menu(
+    result: Any,
+    figure: Any | None,
+    *,
+    key: str,
+    snippet: str = "",
+    link: str = "",
+    title: str = "",
+    cites: Iterable[str] = (),
+    shown: seen.Seen | None = None,
+) -> None:
     """The menu of a picture. A file is made when it is asked for, not before.
 
     Args:
-        result: what is drawn.
+        result: what is drawn; a mapping of columns is its own table.
         figure: the drawing of `ui.figures`; None where the picture has a menu of its own.
         key: of this menu on its page.
         snippet: Python that makes the result again.
         link: the address of this view.
         title: of the picture; also the beginning of the files' names.
+        cites: keys of the sources; those of the methods that the snippet names by default.
+        shown: what is known of a picture that comes out of a session file.
     """
     name = _file_name(title or key)
-    with st.popover("", icon=":material/download:", help="Take away: data, figure, Python", key=f"{key}-take-away"):
+    if shown is None:
+        shown = seen.Seen(seen.about(title or key, snippet, link, cites), result, figure)
+        seen.note(key, shown)
+    with st.popover("", icon=":material/download:", help="Take away: data, figure, Python, report", key=f"{key}-take-away"):
+        if figure is not None:
+            add_button(shown, key=f"{key}-report")
         _buttons("Data", key, name, {ending: (partial(make, result), mime, help) for ending, (make, mime, help) in _DATA.items()})
         if figure is not None:
             pictures = {ending: (partial(_still, figure, ending, title), mime, "") for ending, mime in _PICTURES.items()}
@@ -41,6 +59,20 @@ def menu(result: Any, figure: Any | None, *, key: str, snippet: str = "", link: 
         if link:
             st.caption("Link to this view")
             st.code(link, language=None, wrap_lines=True)
+
+
+def add_button(shown: seen.Seen, *, key: str) -> None:
+    """The button that puts a picture into the report."""
+    if st.button("Add to report", icon=":material/note_add:", key=key, help="Collected on the page Report, with its Python."):
+        from ui import report
+
+        try:
+            report.add(shown)
+        except (ValueError, TypeError) as error:
+            st.error(str(error), icon=":material/error:")
+        else:
+            count = len(report.pictures())
+            st.toast(f"In the report now: {count} picture{'s' if count > 1 else ''}.", icon=":material/description:")
 
 
 def _buttons(caption: str, key: str, name: str, made: Mapping[str, tuple[Callable[[], bytes], str, str]]) -> None:
@@ -70,4 +102,4 @@ def _file_name(title: str) -> str:
     return "-".join(words)[:60] or "headlight"
 
 
-__all__ = ["as_csv", "as_npz", "as_parquet", "menu"]
+__all__ = ["add_button", "as_csv", "as_npz", "as_parquet", "menu"]

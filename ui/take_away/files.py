@@ -39,9 +39,16 @@ def as_npz(result: Any) -> bytes:
 def _arrow(result: Any) -> Any:
     import pyarrow as pa
 
+    return pa.table({name: pa.array(np.ascontiguousarray(array)) for name, array in columns_of(result).items()})
+
+
+def columns_of(result: Any) -> dict[str, np.ndarray]:
+    """The flat table of a result; columns that were read from a session file are one already."""
+    if isinstance(result, dict):
+        return result
     from ui.take_away.tables import table
 
-    return pa.table({name: pa.array(np.ascontiguousarray(array)) for name, array in table(result).items()})
+    return table(result)
 
 
 def _arrays(value: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 INK, GREY = "#16242b", "#7c888d"
-PLAIN = {"parse_math": False}
+PLAIN: dict[str, Any] = {"parse_math": False}
 """For texts that people wrote: a dollar is a dollar."""
 
 

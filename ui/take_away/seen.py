@@ -61,6 +61,11 @@ def judged(result: Any, sentence: str, numbers: Mapping[str, float]) -> None:
             held[place] = replace(seen, sentence=sentence, numbers=dict(numbers))
 
 
+def known(seen: Seen) -> Seen:
+    """The same picture with what was measured about it since."""
+    return next((each for each in results() if each.result is seen.result and each.about == seen.about), seen)
+
+
 def results() -> tuple[Seen, ...]:
     """The pictures of this visit, the last one first."""
     return tuple(reversed(st.session_state.get(_RESULTS, {}).values()))
@@ -119,5 +124,5 @@ def _held(name: str) -> list[Any]:
 
 
 __all__ = [
-    "Seen", "about", "answers", "below", "judged", "note", "note_answer", "note_view", "results", "view_of", "views",
+    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "view_of", "views",
 ]  # fmt: skip
