@@ -118,6 +118,11 @@ class Jobs:
             self._forget_oldest(_kind(key))
             return job
 
+    @property
+    def begun(self) -> int:
+        """How many jobs there have been."""
+        return self._count
+
     def find(self, key: tuple) -> Job | None:
         """The job of this key, if there is one."""
         with self._lock:

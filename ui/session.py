@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ui import tensors
+from ui.housekeeping import keep_tidy
 from ui.jobs import Cancelled, Job, Jobs, Lane, Progress
 from ui.pictures import Picture
 
@@ -47,6 +48,7 @@ def _interruptible(function: Callable[[], Any], check: Callable[[], None]) -> An
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """While the server lives: the libraries and the first model are loaded once the frame has been painted."""
     threading.Thread(target=_warm_up, name="headlight-warm-up", daemon=True).start()
+    keep_tidy(lambda: jobs().begun)
     yield {}
 
 

@@ -21,8 +21,10 @@ from ui.map_payload import MapView
 from ui.payload import layer_payload, thumbnails
 from ui.recording import View
 
-LIMIT_BYTES = 2**30
+LIMIT_BYTES = 2**29
 LIMIT_SECONDS = 2 * 3600.0
+LEFT = 8
+"""Pictures kept after everybody who looked at them has gone on to another one."""
 GONE = "This picture is no longer kept here. Reload the page to see it again."
 _HEADERS = {"Content-Encoding": "identity", "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 _PREFIX = "/headlight/v"
@@ -35,11 +37,18 @@ class _Held:
     """Bytes in memory."""
     read: float
     packed: dict[str, bytes] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
+    """Where it is shown now."""
+    left: bool = False
+    """Whether it was shown, and is no more."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Shelf:
-    """Views by secret id: the least recently read goes first when there are too many bytes, or too much time passed."""
+    """Views by secret id: the least recently read goes first when there are too many bytes, or too much time passed.
+
+    One that a place of a page showed before it showed another goes sooner: pictures are changed far more often than pages.
+    """
 
     def __init__(
         self,
@@ -50,16 +59,24 @@ class Shelf:
         self._limit_bytes, self._limit_seconds, self._clock = limit_bytes, limit_seconds, clock
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._ids: dict[int, str] = {}
+        self._places: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def publish(self, shown: View | MapView) -> str:
-        """The id under which the routes serve it; the same one for the same object while it is kept."""
+    def publish(self, shown: View | MapView, place: str = "") -> str:
+        """The id under which the routes serve it; the same one for the same object while it is kept.
+
+        Args:
+            shown: the view.
+            place: one viewer of one visit; it shows this now, and no longer what it showed before.
+        """
         with self._lock:
             known = self._ids.get(id(shown))
             if known is None:
                 known = secrets.token_urlsafe(16)
                 self._held[known] = _Held(shown, _weight(shown), self._clock())
                 self._ids[id(shown)] = known
+            if place:
+                self._show(place, known)
             self._touch(known)
             self._tidy()
             return known
@@ -83,18 +100,37 @@ class Shelf:
                 held.size += len(held.packed[part])
         return held.packed[part]
 
+    def _show(self, place: str, name: str) -> None:
+        before = self._places.get(place)
+        if before is not None and before != name:
+            held = self._held[before]
+            held.places.discard(place)
+            held.left = not held.places
+        self._places[place] = name
+        self._held[name].places.add(place)
+        self._held[name].left = False
+
     def _touch(self, name: str) -> None:
         self._held[name].read = self._clock()
         self._held.move_to_end(name)
 
     def _tidy(self) -> None:
+        left = [name for name, held in self._held.items() if held.left]
+        for name in left[: max(0, len(left) - LEFT)]:
+            self._drop(name)
         oldest = self._clock() - self._limit_seconds
         while self._held:
             name, first = next(iter(self._held.items()))
             too_much = sum(held.size for held in self._held.values()) > self._limit_bytes and len(self._held) > 1
             if not too_much and first.read >= oldest:
                 return
-            del self._held[name], self._ids[id(first.shown)]
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        held = self._held.pop(name)
+        del self._ids[id(held.shown)]
+        for place in held.places:
+            del self._places[place]
 
 
 def _weight(shown: View | MapView) -> int:
@@ -109,9 +145,9 @@ FIRST_SENT = threading.Event()
 """Set once a browser has got the first small maps: from then on heavy loading delays nobody's first picture."""
 
 
-def publish(shown: View | MapView) -> str:
+def publish(shown: View | MapView, place: str = "") -> str:
     """Put a view where the routes find it. Thread safe; the same view has the same id while it is kept."""
-    return SHELF.publish(shown)
+    return SHELF.publish(shown, place)
 
 
 def url(name: str) -> str:

@@ -71,6 +71,25 @@ def test_a_layer_arrives_whole_and_not_compressed(client):
     assert header["queryRoles"] == [["class", 1], ["register", 2], ["patch", 64]]
 
 
+def test_pictures_that_nobody_looks_at_any_more_go_first(shelf):
+    views = [registers() for _ in range(tensors.LEFT + 3)]
+    names = [shelf.publish(view, "one visit") for view in views]
+    assert [shelf.held(name) is not None for name in names] == [False, False, *[True] * (tensors.LEFT + 1)]
+
+
+def test_a_picture_that_somebody_else_looks_at_stays(shelf):
+    shared = registers()
+    name = shelf.publish(shared, "one visit")
+    assert shelf.publish(shared, "another visit") == name
+    others = [registers() for _ in range(2 * tensors.LEFT)]
+    for view in others:
+        shelf.publish(view, "one visit")
+    assert shelf.held(name) is not None
+    for view in others:
+        shelf.publish(view, "another visit")
+    assert shelf.held(name) is None
+
+
 def test_streamlit_leaves_the_answer_as_it_is(shelf):
     """Its compression would cost more than the transfer; it is in the way of every route of the app."""
     from starlette.middleware import Middleware

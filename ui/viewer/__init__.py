@@ -7,6 +7,7 @@ come through the routes of `ui.tensors`, which the app must serve.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -98,7 +99,7 @@ def viewer(
     chosen = decided(memory, given, st.session_state.get(key, first)["selection"])
     _component(
         key=key,
-        data=_sent(_header(view, height) | {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0})}),
+        data=_sent(_header(view, height, key) | {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0})}),
         default=first,
         on_selection_change=on_change or _nothing,
     )
@@ -116,7 +117,7 @@ def map_view(image: Image.Image, token_map: TokenMap | MapView, *, key: str, hei
         title: stands above it; the map's own title by default.
     """
     shown = token_map if isinstance(token_map, MapView) else _kept_map(token_map, image)
-    data = _place(shown, height) | {"kind": "map", "title": shown.title if title is None else title}
+    data = _place(shown, height, key) | {"kind": "map", "title": shown.title if title is None else title}
     _component(key=key, data=_sent(data))
 
 
@@ -142,16 +143,17 @@ def _nothing() -> None:
     pass
 
 
-def _place(shown: View | MapView, height: int) -> dict[str, Any]:
+def _place(shown: View | MapView, height: int, key: str) -> dict[str, Any]:
+    visit = st.session_state.setdefault("viewer visit", secrets.token_hex(8))
     folder = str(st.get_option("server.baseUrlPath") or "").strip("/")
     return {
-        "url": (f"/{folder}" if folder else "") + url(publish(shown)),
+        "url": (f"/{folder}" if folder else "") + url(publish(shown, f"{visit}/{key}")),
         "width": shown.picture.width, "height_of_picture": shown.picture.height, "height": height,
     }  # fmt: skip
 
 
-def _header(view: View, height: int) -> dict[str, Any]:
-    return _place(view, height) | {
+def _header(view: View, height: int, key: str) -> dict[str, Any]:
+    return _place(view, height, key) | {
         "kind": "view",
         "title": view.title,
         "layers": [{"tower": record.tower, "number": record.number, "heads": record.heads} for record in view.layers],
