@@ -1,0 +1,207 @@
+"""The pieces of the page Sessions: what is open is shown from its file alone, so no model and no torch is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ui import controls, opened
+from ui.recording import View
+from ui.session_file import Session
+from ui.session_file_parts import About, SavedAnswer, SavedMap, SavedResult, SavedWord
+from ui.take_away import menu
+from ui.take_away.seen import Seen
+
+HEIGHT = 520
+BARE = {"displayModeBar": False}
+
+
+def choose() -> tuple[str, Session]:
+    """Which of the open sessions is shown, and the button that closes it."""
+    held = opened.sessions()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        id = controls.pick("session", "Open session", list(held), format=lambda each: _name(each, held[each]))
+        if opened.is_own(id):
+            st.button("Close", icon=":material/close:", on_click=opened.close, args=(id,), key="close-session")
+    return id, held[id]
+
+
+def _name(id: str, session: Session) -> str:
+    return f"{session.title}{'' if opened.is_own(id) else ' · shipped'}"
+
+
+def show(id: str, session: Session) -> None:
+    """The chosen part of a session."""
+    parts: dict[str, tuple[int, Callable[[str, Session], None]]] = {
+        "answers": (len(session.answers), _answers), "views": (len(session.views), _views),
+        "maps": (len(session.maps), _maps), "results": (len(session.results), _results),
+    }  # fmt: skip
+    there = [name for name, (count, _) in parts.items() if count]
+    names = {name: f"{name.capitalize()} · {parts[name][0]}" for name in there} | {"made": "How it was made"}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
+        st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
+    if part == "made":
+        _made(session)
+    else:
+        parts[part][1](id, session)
+
+
+def _views(id: str, session: Session) -> None:
+    place = _one_of("view", [view.title for view in session.views])
+    show_view(f"{id}-{place}", session.views[place], session)
+
+
+def show_view(id: str, view: View, session: Session, query: int | None = None) -> None:
+    """A recorded view in the same viewer as a live one."""
+    from ui.viewer import viewer
+
+    shown = viewer(view, key="recorded", query=query, height=HEIGHT)
+    layer = view.layers[shown.layer]
+    row = shown.pins[0] if shown.pins else query
+    order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
+    answer = " · ".join(f"{view.labels[n]} {view.probabilities[n]:.2f}" for n in order)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"recorded · {layer.name}, head {shown.head}" + (f" — answer: {answer}" if answer else ""))
+        take_away_view(id, view, session, shown.layer, shown.head, row)
+
+
+def take_away_view(id: str, view: View, session: Session, layer: int, head: int, row: int | None) -> None:
+    """The menu of what a recorded viewer shows."""
+    from ui.figures.recorded import view_figure
+
+    record = view.layers[layer]
+    who = f"row {row}" if row is not None else "all patches"
+    title = f"{view.title}: {record.name}, head {head}, {who}"
+    about = About(title, link=session.link, model=str(view.meta.get("model", "")), picture=str(view.meta.get("picture", "")))
+    boxes = {f"{name} [px]": record.keys.boxes[:, n] for n, name in enumerate(("x0", "y0", "x1", "y1"))}
+    weights = view.weights(layer)[head]
+    columns = {"row": np.repeat(np.arange(len(weights)), weights.shape[1]), "attention": weights.ravel()}
+    if record.windows == 1:
+        tokens = {"token": np.arange(len(record.keys)), "role": np.array(record.keys.roles, object), **boxes}
+        columns |= {name: np.tile(values, len(weights)) for name, values in tokens.items()}
+    figure = partial(view_figure, view, layer, head, row if row is not None and row < len(record.queries) else None)
+    menu(columns, figure, key=f"view-{id}", title=title, shown=Seen(about, columns, figure))
+
+
+def _maps(id: str, session: Session) -> None:
+    for start in range(0, len(session.maps), 3):
+        for column, number in zip(st.columns(3), range(start, len(session.maps)), strict=False):
+            with column:
+                _map(f"{id}-map-{number}", session.maps[number])
+
+
+def _map(key: str, saved: SavedMap) -> None:
+    from ui.viewer import map_view
+
+    st.markdown(f"**{_plain(saved.result.about.title)}**")
+    map_view(None, saved.shown, key=key, height=300, title="")  # type: ignore[arg-type]
+    if saved.sentence:
+        better = saved.numbers.get("random orders beaten", 0) > 0.95
+        st.markdown(f":{'green' if better else 'orange'}-badge[{_plain(saved.sentence)}]")
+    _menu(key, saved.result, saved.sentence, saved.numbers)
+
+
+def _results(id: str, session: Session) -> None:
+    place = _one_of("result", [each.about.title for each in session.results])
+    saved, key = session.results[place], f"{id}-result-{place}"
+    st.caption(_line(saved.about))
+    if saved.figure is not None:
+        from ui.figures.recorded import figure_of
+
+        st.plotly_chart(figure_of(saved.figure), key=key, width="stretch", config=BARE)
+    else:
+        st.dataframe({name: column.tolist() for name, column in saved.columns.items()}, width="stretch")
+    _menu(key, saved)
+
+
+def _menu(key: str, saved: SavedResult, sentence: str = "", numbers: Mapping[str, float] | None = None) -> None:
+    from ui.figures.recorded import figure_of
+
+    figure = None if saved.figure is None else partial(figure_of, saved.figure)
+    shown = Seen(saved.about, saved.columns, figure, sentence, numbers or {})
+    menu(dict(saved.columns), figure, key=key, title=saved.about.title, snippet=saved.about.snippet, shown=shown)
+
+
+def _answers(id: str, session: Session) -> None:
+    place = _one_of("answer", [each.question for each in session.answers])
+    saved = session.answers[place]
+    st.caption(f"{_line(saved.about)} · “{_plain(saved.question)}”")
+    said = [n for n, word in enumerate(saved.words) if word.probability is not None]
+    if not said:
+        st.info("This answer has no words.", icon=":material/info:")
+        return
+    number = st.pills(
+        "Words", said, default=said[0], format_func=lambda n: saved.words[n].text, key=f"{id}-words-{place}",
+        label_visibility="collapsed", required=True,
+    )  # fmt: skip
+    word = saved.words[number]
+    left, right = st.columns([2.4, 1], gap="medium")
+    with left:
+        if saved.view is not None:
+            show_view(f"{id}-answer-{place}", session.views[saved.view], session, word.row)
+        else:
+            st.info("The rows of its words were not kept with this answer.", icon=":material/info:")
+    with right:
+        _word(saved, word)
+
+
+def _word(saved: SavedAnswer, word: SavedWord) -> None:
+    """What is known of one word."""
+    st.markdown(f"**{_plain(word.text)}** · probability {word.probability:.2f}")
+    if word.log_probability is not None:
+        st.caption(f"log-probability {word.log_probability:.2f}")
+    if word.shares:
+        st.caption("Where its attention went")
+        for group, share in zip(saved.groups, word.shares, strict=True):
+            st.progress(min(max(share, 0.0), 1.0), text=f"{group} {100 * share:.0f} %")
+    if word.alternatives:
+        st.caption("What could have stood here")
+        st.markdown("\n".join(f"- {_plain(text.strip()) or '␣'} {value:.2f}" for text, value in word.alternatives))
+    for name, value in word.signals.items():
+        st.caption(f"{_plain(name)}: {value:.3g}")
+
+
+def _made(session: Session) -> None:
+    st.markdown(f"**{_plain(session.title)}**")
+    made = session.made
+    if day := made.get("day"):
+        st.caption(f"Kept on {_plain(str(day))}")
+    for name, told in _pairs(made.get("models")):
+        st.markdown(f"`{_code(name)}`")
+        st.caption(" · ".join(f"{key}: {_plain(str(value))}" for key, value in _pairs(told)) or "no more is known")
+    if versions := _pairs(made.get("versions")):
+        st.caption(" · ".join(f"{_plain(name)} {_plain(str(version))}" for name, version in versions))
+    if session.link:
+        st.link_button("Open the live page in this state", f"./{session.link}", icon=":material/open_in_new:")
+    if session.references:
+        st.caption("Sources")
+        st.code("\n\n".join(session.references.values()), language="bibtex", wrap_lines=True)
+
+
+def _pairs(found: Any) -> list[tuple[str, Any]]:
+    return [(str(name), value) for name, value in found.items()] if isinstance(found, Mapping) else []
+
+
+def _line(about: About) -> str:
+    return " · ".join(filter(None, (f"recorded · {_plain(about.title)}", _plain(about.model), _plain(about.picture))))
+
+
+def _one_of(name: str, titles: list[str]) -> int:
+    """Which of several; nothing to choose where there is one."""
+    if len(titles) == 1:
+        return 0
+    return controls.pick(f"kept-{name}", name.capitalize(), list(range(len(titles))), format=lambda n: f"{n + 1}. {titles[n]}")
+
+
+def _plain(text: str) -> str:
+    """Text of a file as it is: its marks are no mark-up."""
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$:~&" else letter for letter in text.replace("\n", " "))
+
+
+def _code(text: str) -> str:
+    return text.replace("`", "'")

@@ -1,0 +1,81 @@
+"""Save what is open: the pictures, views and answers of this visit as one session file."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import streamlit as st
+
+from ui import pictures, session
+from ui.jobs import Progress
+from ui.session_file import session_bytes
+from ui.session_file_made import Chosen, session_of, titles
+from ui.take_away import seen
+from ui.take_away.seen import Seen
+
+NOTHING = (
+    "Nothing to save yet: look at a picture on any page, and it can be kept here with its numbers, so that it opens again "
+    "on a machine without the model."
+)
+
+
+def panel() -> None:
+    """What can be kept, and the file."""
+    results, views, answers = seen.results(), seen.views(), seen.answers()
+    if not (results or views or answers):
+        st.caption(NOTHING)
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover(f"{len(results) + len(views) + len(answers)} things", icon=":material/checklist:"):
+            title = st.text_input("Title of the session", "My session", key="session-title", max_chars=120)
+            kept_views = _ticked("Views of all heads", views, [view.title for view in views], "views")
+            kept_answers = _ticked("Answers", answers, [str(each.text) for each in answers], "answers")
+            kept = _ticked("Pictures and their numbers", results, titles(results), "results")
+        _file(title, kept, kept_views, kept_answers)
+
+
+def _ticked(label: str, things: tuple, names: list[str], key: str) -> list[Any]:
+    if not things:
+        return []
+    places = list(range(len(things)))
+    chosen = st.multiselect(label, places, default=places, format_func=lambda n: names[n], key=f"keep-{key}-{len(things)}")
+    return [things[place] for place in chosen]
+
+
+def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any]) -> None:
+    if not (results or views or answers):
+        st.caption("Nothing is ticked.")
+        return
+    chosen = Chosen(results, views, [_told(each) for each in answers])
+    link = results[0].about.link if results else ""
+    models = _models([each.about for each in results] + [about for about, *_ in chosen.answers])
+    uploads = dict(st.session_state.get("uploads", {}))
+
+    def make(progress: Progress) -> bytes:
+        progress.step(0.1, "packing what was captured")
+        return session_bytes(session_of(title, chosen, lambda id: pictures.picture(id, uploads).image, link=link, models=models))
+
+    visit = st.session_state.setdefault("saving visit", secrets.token_hex(8))
+    what = tuple(id(each) for each in [*results, *views, *answers])
+    key = ("session file", visit, title, what, tuple(each.sentence for each in results))
+    estimate = "A few seconds; every head of each view is packed."
+    data = session.asked(key, make, label="Making the session file", estimate=estimate, button="Save what is open")
+    if data is not None:
+        st.download_button(
+            f"Download ({len(data) / 2**20:.1f} MB)", data, file_name="session.zip", mime="application/zip",
+            icon=":material/download:", key="download-session", on_click="ignore", type="primary",
+        )  # fmt: skip
+
+
+def _told(answered: Any) -> Any:
+    """An answer with what is needed to make it again."""
+    about = seen.about(f"Answer of {answered.model.name}", "", "")
+    return about, answered.text, answered.answer, seen.view_of(answered)
+
+
+def _models(abouts: list[Any]) -> dict[str, dict[str, str]]:
+    from ui.report import weights_of
+
+    return {about.model: {"weights": weights_of(about)} for about in abouts if about.model}
+
