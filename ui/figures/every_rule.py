@@ -1,5 +1,7 @@
 """Importing this registers every drawing."""
 
-from ui.figures import bars, curves, heads, maps, matrices, points, tokens, visual_tokens, word_heads, words
+from ui.figures import bars, curves, fewer, fixes, heads, maps, matrices, points, tokens, visual_tokens, word_heads, words
 
-__all__ = ["bars", "curves", "heads", "maps", "matrices", "points", "tokens", "visual_tokens", "word_heads", "words"]
+__all__ = [
+    "bars", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "tokens", "visual_tokens", "word_heads", "words",
+]  # fmt: skip
