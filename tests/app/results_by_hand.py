@@ -36,6 +36,10 @@ from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
+from ui.results.fewer_curves import FewerCurves
+from ui.results.fix import Fix, WordLogs
+from ui.results.fix_measured import Asked, Described, FixMeasured, pairs_of
+from ui.results.fix_pictures import Wish
 
 RNG = np.random.default_rng(5)
 LAYERS, HEADS = 3, 4
@@ -175,6 +179,26 @@ def word_head_results() -> dict[str, object]:
     }
 
 
+def fix_results() -> dict[str, object]:
+    same = np.array([True, False, True])
+    described = (
+        Described("a", ("boat", "star"), "a boat and a ring", "a boat"), Described("b", ("ring",), "a ring", "a ring and a star"),
+    )  # fmt: skip
+    asked = (Asked(0, "is there a boat?", True, "yes", "no"), Asked(1, "is there a star?", False, "yes", "well"))
+    names = {"boat": "boat", "star": "star", "ring": "ring"}
+    fix = Fix("visual_contrastive_decoding", (("alpha", 0.5),))
+    measured = FixMeasured(
+        fix, Wish(count=2), "by hand", "greedy", described, asked, tuple(pairs_of(described, asked, names, "official"))
+    )
+    scores = RNG.random((2, 3, 4))
+    curves = FewerCurves(
+        ("FastV", "Random"), ("fastv", "random_visual"), (0.5, 0.25, 0.1), scores, scores / 2, scores * 3, RNG.random((2, 3)),
+        RNG.random((2, 3)), 0.75, "by hand",
+    )  # fmt: skip
+    logs = WordLogs(("a", "boat", "."), -RNG.random(3), -RNG.random(3), same, "visual_contrastive_decoding")
+    return {"words under a fix": logs, "fix over pictures": measured, "fewer visual tokens": curves}
+
+
 def by_hand() -> dict[str, object]:
     """A name of each result and the result."""
     norms = RNG.random((LAYERS, 2, 13)) + 1
@@ -183,7 +207,7 @@ def by_hand() -> dict[str, object]:
     colours = RNG.random((2, 13, 3))
     colours[:, 0] = np.nan
     square = RNG.random((3, 3))
-    return word_results() | word_head_results() | {
+    return word_results() | word_head_results() | fix_results() | {
         "head matrix": matrix(), "signed head matrix": matrix(True), "map": token_map(), "signed map": token_map(True),
         "curve": curve(),
         "profile": Profile(RNG.random((LAYERS, HEADS, 6)), np.arange(6), SITES, "mass", "share", "hop"),

@@ -27,7 +27,7 @@ def fewer_curves(result: FewerCurves, measure: str = "agreement", against: str =
         measure: of `MEASURES`.
         against: of `AGAINST`.
     """
-    values, low, high = result.values(measure)
+    values, low, high = result.over_pictures(measure)
     places = result.at(against)
     figure, number = go.Figure(), 0
     for row, (title, method) in enumerate(zip(result.pruners, result.methods, strict=True)):

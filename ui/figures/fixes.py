@@ -19,25 +19,26 @@ NEW, KEPT = colours.CATEGORICAL[1], colours.CATEGORICAL[0]
 @rule.register
 def _(result: WordLogs, look: Look) -> go.Figure:
     """A row per word: to the model under the fix, and to the model as it is, which reads the same words."""
-    names = [f"{word}<span style='font-size:0'>{n}</span>" for n, word in enumerate(result.words)]
+    places = np.arange(len(result.words))
     texts = [
         f"“{word}”: log-probability {own:.2f}, without the fix {plain:.2f}"
         for word, own, plain in zip(result.words, result.own, result.plain, strict=True)
     ]
     shades = [KEPT if same else NEW for same in result.same]
-    joins = np.stack([result.plain, result.own, np.full(len(names), np.nan)], 1).ravel()
+    joins = np.stack([result.plain, result.own, np.full(len(places), np.nan)], 1).ravel()
     figure = go.Figure(
         go.Scatter(
-            x=joins, y=[name for name in names for _ in range(3)], mode="lines", line={"color": colours.NEUTRAL, "width": 1.5},
-            hoverinfo="skip", showlegend=False,
+            x=joins, y=np.repeat(places, 3), mode="lines", line={"color": colours.NEUTRAL, "width": 1.5}, hoverinfo="skip",
+            showlegend=False,
         )
     )  # fmt: skip
-    shared = {"y": names, "text": texts, "hovertemplate": "%{text}<extra></extra>", "mode": "markers"}
-    bare = {"symbol": "circle-open", "size": 8, "color": colours.NEUTRAL}
+    shared = {"y": places, "text": texts, "hovertemplate": "%{text}<extra></extra>", "mode": "markers"}
+    bare = {"symbol": "diamond", "size": 8, "color": colours.NEUTRAL}
     figure.add_scatter(x=result.plain, name="without", marker=bare, **shared)
     figure.add_scatter(x=result.own, name="with the fix", marker={"size": 8, "color": shades}, **shared)
-    framed(figure, x="Log-probability", height=86 + _ROW * len(names), legend=True)
-    return figure.update_yaxes(autorange="reversed", tickfont={"size": 11}, showgrid=False)
+    framed(figure, x="Log-probability", height=86 + _ROW * len(places), legend=True)
+    ticks = {"tickvals": places, "ticktext": list(result.words), "range": [len(places) - 0.5, -0.5], "tickfont": {"size": 11}}
+    return figure.update_yaxes(showgrid=False, zeroline=False, **ticks)
 
 
 @rule.register

@@ -67,7 +67,7 @@ class FewerCurves:
     said: str
     """Prompt, decoding, lengths: what every figure is about."""
 
-    def values(self, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def over_pictures(self, measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """[P, B] mean over pictures and the ends of its interval."""
         numbers = np.moveaxis(getattr(self, measure), -1, 0)
         low, high = mean_interval(numbers)
