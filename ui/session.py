@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 START = "bundled:vit"
 _POLL = 0.4
 """Seconds between two looks at a running job."""
-PATIENCE = 0.35
-"""How long a run of a page waits for a result before it paints that it is waiting."""
+PATIENCE = 0.5
+"""How long a run of a page waits for a result before it paints that it is waiting; a picture on a usual model takes less."""
 _painted = threading.Event()
 
 

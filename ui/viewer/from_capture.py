@@ -130,7 +130,7 @@ def _picture(image: Image.Image) -> tuple[Picture, tuple[int, int]]:
     if max(image.size) > _SIDE:
         image.thumbnail((_SIDE, _SIDE))
     stream = io.BytesIO()
-    image.save(stream, "PNG")
+    image.save(stream, "PNG", compress_level=1)  # five times as fast as the default, a quarter larger
     if stream.tell() > 400_000:
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
