@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -128,7 +128,8 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
         return
     map_view(picture.image, shown, key=f"map-{method}", height=300, title="")
     given = {name: value for name, value in options.items() if value != _default(chosen, name)}
-    page.take_away(shown, lambda: draw(shown), key=f"map-{method}", title=chosen.title, method=method, options=given)
+    over = partial(draw, shown, image=picture.array)
+    page.take_away(shown, over, key=f"map-{method}", title=chosen.title, method=method, options=given)
 
     def judge(progress: Progress) -> looking.Verdict:
         return looking.verdict(subject, shown, target, looking.mask_of(subject, picture, target), progress)

@@ -61,18 +61,20 @@ def menu(
             st.code(link, language=None, wrap_lines=True)
 
 
-def add_button(shown: seen.Seen, *, key: str) -> None:
-    """The button that puts a picture into the report."""
-    if st.button("Add to report", icon=":material/note_add:", key=key, help="Collected on the page Report, with its Python."):
-        from ui import report
+def add_button(shown: seen.Seen, *, key: str) -> bool:
+    """The button that puts a picture into the report; whether it has just done so."""
+    if not st.button("Add to report", icon=":material/note_add:", key=key, help="Collected on the page Report, with its Python."):
+        return False
+    from ui import report
 
-        try:
-            report.add(shown)
-        except (ValueError, TypeError) as error:
-            st.error(str(error), icon=":material/error:")
-        else:
-            count = len(report.pictures())
-            st.toast(f"In the report now: {count} picture{'s' if count > 1 else ''}.", icon=":material/description:")
+    try:
+        report.add(shown)
+    except (ValueError, TypeError) as error:
+        st.error(str(error), icon=":material/error:")
+        return False
+    count = len(report.pictures())
+    st.toast(f"In the report now: {count} picture{'s' if count > 1 else ''}.", icon=":material/description:")
+    return True
 
 
 def _buttons(caption: str, key: str, name: str, made: Mapping[str, tuple[Callable[[], bytes], str, str]]) -> None:

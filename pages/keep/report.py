@@ -1,0 +1,8 @@
+"""Keep / Report: pictures with captions and notes, as one file that can be sent to anybody."""
+
+from ui import page, report_page
+
+page.header("Report", "How do I show this to somebody else?", about=())
+report_page.head()
+report_page.listed()
+report_page.addable()
