@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from ui.archive import MAX_JSON
 
@@ -13,6 +18,9 @@ MAX_TRACES = 512
 _FETCHING = ("://", "<a", "javascript:", "data:")
 """What a text would need to lead out of the page."""
 _REFUSED = frozenset({"images", "template", "mapbox", "map", "geo", "updatemenus", "sliders", "source", "href"})
+
+_PACKED = frozenset({"i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"})
+"""How Plotly packs arrays."""
 
 
 def figure_bytes(figure: Mapping[str, Any], title: str) -> bytes:
@@ -47,7 +55,34 @@ def checked_figure(found: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"This session file holds a figure with {name!r}, as no figure of this app has. It was not opened.")
         if isinstance(value, str) and any(word in value.lower() for word in _FETCHING):
             raise ValueError("This session file holds a figure that leads to another address. It was not opened.")
+    unpacked(found)
     return {"data": data, "layout": layout}
+
+
+def unpacked(value: Any) -> Any:
+    """A figure whose packed arrays are arrays.
+
+    Raises:
+        ValueError: where one is not what it says.
+    """
+    if isinstance(value, dict):
+        return _array(value) if "bdata" in value else {key: unpacked(item) for key, item in value.items()}
+    return [unpacked(item) for item in value] if isinstance(value, list) else value
+
+
+def _array(packed: Mapping[str, Any]) -> np.ndarray:
+    kind, shape = str(packed.get("dtype")), packed.get("shape", "")
+    sides = [int(side) for side in str(shape).split(",") if side.strip()]
+    try:
+        data = base64.b64decode(packed["bdata"], validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise ValueError("This session file is damaged: an array of a figure cannot be read.") from error
+    if kind not in _PACKED or len(data) % np.dtype(kind).itemsize or any(side < 0 for side in sides):
+        raise ValueError(f"This session file is damaged: a figure holds an array of kind {kind!r}.")
+    array = np.frombuffer(data, kind)
+    if sides and math.prod(sides) != len(array):
+        raise ValueError(f"This session file is damaged: an array of a figure is not of shape {sides}.")
+    return array.reshape(sides or -1)
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from PIL import Image
 from ui.figures.frame import framed, heat
 from ui.payload import mean_rows
 from ui.recording import Picture, Tokens, View
+from ui.session_file_figures import unpacked
 
 _SIDE = 448
 """Longer side of a drawn map, in cells."""
@@ -24,7 +25,7 @@ def figure_of(plain: Mapping[str, Any]) -> go.Figure:
     Raises:
         ValueError: if Plotly cannot draw it.
     """
-    return go.Figure(plain)
+    return go.Figure(unpacked(dict(plain)))
 
 
 def view_figure(view: View, layer: int, head: int | None, row: int | None) -> go.Figure:
