@@ -81,13 +81,14 @@ def answer_cost(
 
 @contextmanager
 def _counted(module: torch.nn.Module) -> Iterator[list[int]]:
-    """How often the module is called meanwhile, in this thread or in a second branch's."""
+    """How often scores of words are made meanwhile, by this answer or by a second branch: once in every pass."""
     count = [0]
 
     def add(*_: Any) -> None:
         count[0] += 1
 
-    handle = module.register_forward_pre_hook(add)
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    handle = (module if head is None else head).register_forward_pre_hook(add)
     try:
         yield count
     finally:
