@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from ui import link, pictures
@@ -22,6 +24,20 @@ def chosen() -> Picture:
 def chosen_id() -> str:
     """Its id."""
     return st.session_state.get("image") or START
+
+
+def want(id: str) -> None:
+    """Choose a picture for all pages, from a callback or before the page runs again."""
+    st.session_state[_WANTED] = id
+
+
+def keep(shown: Picture) -> str:
+    """Hold a picture of a file for this visit, as if it had been uploaded; its id."""
+    held = next((id for id, other in _uploads().items() if other.key == shown.key), None)
+    if held is None:
+        held = f"upload:{len(_uploads()) + 1}"
+        _uploads()[held] = replace(shown, id=held, title=pictures.title(held))
+    return held
 
 
 def draw() -> None:
