@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 WANTED = ("hidden", "queries")
 STOPS = 48
 """At about so many budgets the survivors are worked out beforehand."""
+BUDGETS_DIFFER = (
+    "Before the decoder a budget is what all layers read; inside it, what the last layer reads, so such a pruner reads more at "
+    "the same budget."
+)
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,20 @@ def why_not(capture: ma.Capture, method: Method) -> str:
     if reason := method.why_not(offered):
         return reason
     try:
-        Pruner(method.name).plan(capture, 1)
+        usual(method, capture).plan(capture, 1)
     except ValueError as error:
         return f"{method.title}: {error}"
     return ""
+
+
+def usual(method: Method, capture: ma.Capture) -> Pruner:
+    """A method with its defaults, as far as the model has the layers."""
+    return Pruner(method.name, tuple((option.name, option.default) for option in fitted(method, depth_of(capture)).options))
+
+
+def depth_of(capture: ma.Capture) -> int:
+    """How many layers the decoder has."""
+    return 1 + max(site.layer for site in capture.sites if site.tower == "decoder")
 
 
 def visual_tokens(capture: ma.Capture) -> int:
