@@ -79,6 +79,16 @@ def target_index(model: Model, scores: object) -> int:
     return int(np.argmax(np.asarray(scores)))
 
 
+def bundled() -> list[str]:
+    """The models that need no download."""
+    return [f"bundled:{name}" for name in _SEEING if (_MODELS / name).is_dir()]
+
+
+def title(name: str) -> str:
+    """What people call a model, and its name."""
+    return _model_title(name)
+
+
 def sidebar() -> bool:
     """Draw the pickers; whether the model was there to be asked for its classes."""
     with st.sidebar:
@@ -88,7 +98,7 @@ def sidebar() -> bool:
 
 
 def _pick_model() -> None:
-    names = [f"bundled:{name}" for name in _SEEING if (_MODELS / name).is_dir()]
+    names = bundled()
     link.begin("model", session.START, str)
     options = list(dict.fromkeys([*names, *_catalogue(), model_name()]))
     value = st.selectbox(

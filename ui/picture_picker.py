@@ -62,6 +62,11 @@ def draw() -> None:
 _WANTED = "wanted image"
 
 
+def uploads() -> dict[str, Picture]:
+    """The pictures of this visit by their id."""
+    return _uploads()
+
+
 def _uploads() -> dict[str, Picture]:
     return st.session_state.setdefault("uploads", {})
 
