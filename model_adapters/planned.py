@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -17,6 +17,7 @@ from model_adapters.inputs import Inputs
 from model_adapters.layout import Rows
 from model_adapters.model import Model
 from model_adapters.roles import decoder_roles
+from model_adapters.side_by_side import Decide, side_by_side
 from model_adapters.site import Keep
 from model_adapters.target import Target
 
@@ -67,6 +68,12 @@ class Glance:
         """The same without the image."""
         inputs, hiding = without_image(self.model, self.inputs, how)
         return capture(self.model, inputs, edits=(*hiding, *edits), keep=keep, want=want)
+
+    def beside_blind(
+        self, how: Literal["left out", "hidden"], layers: Sequence[int], decide: Decide
+    ) -> dict[int, Edit | None]:
+        """What is decided layer by layer from what heads say with the image and without; decisions hold in deeper layers."""
+        return side_by_side(self.model, self.inputs, without_image(self.model, self.inputs, how), layers, decide)
 
 
 @runtime_checkable

@@ -30,18 +30,17 @@ class LouderHeads:
         """One gate per layer."""
         depth = glance.depth
         layers = sorted({n for n in self.early if n < depth} | set(range(max(0, depth - self.last), depth)))
-        found: list[Edit] = []
-        looks: tuple[Capture, Capture] | None = None
-        for layer in layers:
-            if looks is None or self.in_turn:
-                looks = (
-                    glance.capture(edits=tuple(found), keep=DECIDING, want={"heads"}),
-                    glance.blind(self.without, edits=tuple(found), keep=DECIDING, want={"heads"}),
-                )
-            heads = chosen_heads(*(_deciding(look, layer) for look in looks))
-            if heads:
-                found.append(Gate(Where(tower="decoder", layers=(layer,), heads=heads, queries="last"), self.alpha))
-        return tuple(found)
+        if self.in_turn:
+            found = glance.beside_blind(self.without, layers, self._louder)
+            return tuple(edit for edit in found.values() if edit is not None)
+        seen = glance.capture(keep=DECIDING, want={"heads"})
+        less = glance.blind(self.without, keep=DECIDING, want={"heads"})
+        edits = (self._louder(layer, _deciding(seen, layer), _deciding(less, layer)) for layer in layers)
+        return tuple(edit for edit in edits if edit is not None)
+
+    def _louder(self, layer: int, seen: np.ndarray, less: np.ndarray) -> Edit | None:
+        heads = chosen_heads(seen, less)
+        return Gate(Where(tower="decoder", layers=(layer,), heads=heads, queries="last"), self.alpha) if heads else None
 
 
 def _deciding(capture: Capture, layer: int) -> np.ndarray:
@@ -66,7 +65,7 @@ def chosen_heads(seen: np.ndarray, less: np.ndarray) -> tuple[int, ...]:
     kind="fix",
     cites=("he2025",),
     needs={"generation", "run", "heads"},
-    range="keywords for `generate`; one pass for a token, and two over the prompt per reinforced layer (or two in all) before",
+    range="keywords for `generate`; one pass for a token, and two over the prompt before",
     misleads="Half of each layer's heads are always reinforced, whether or not any of them answers to the image.",
 )
 def vision_heads_reinforced(
