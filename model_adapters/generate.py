@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,7 @@ def generate(
     keep: Keep | None = None,
     edits: Iterable[Edit | Plan] | Edit | Plan = (),
     decoding: Decoding | None = None,
+    on_token: Callable[[list[int]], None] | None = None,
 ) -> Generation | list[Generation]:
     """Let an LVLM answer and keep, per new token, the attention row that it was read off.
 
@@ -86,6 +87,8 @@ def generate(
         edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both. Plans
             look at the prompt first and decide their edits, which the answer then names.
         decoding: `Greedy()`, `Sample(...)`, `Beam(...)`, `Contrast(...)` or `OverTrust(...)`; `passes` says what a token costs.
+        on_token: called after every new token with all that were said so far; of several beams the first. What it raises
+            ends the answer.
     """
     if model.kind != "lvlm" or not hasattr(model.module, "generate"):
         raise AdapterError(f"{model.name} does not generate text ({model.kind}); capture works on it, generate needs an LVLM.")
@@ -105,13 +108,32 @@ def generate(
     with model.lock, torch.no_grad(), _seeded(decoding), choosing as chosen, tapped:
         out = generator(
             **inputs.tensors, return_dict_in_generate=True, output_logits=True,
-            output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **{"max_new_tokens": max_new_tokens, **chosen},
+            output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **_listened(on_token),
+            **{"max_new_tokens": max_new_tokens, **chosen},
         )  # fmt: skip
     return _generation(model, inputs, tap, out, decoding)
 
 
 def _told(decoding: Decoding) -> dict[str, Any]:
     return {name: value for name, value in decoding.options.items() if value is not None}
+
+
+def _listened(on_token: Callable[[list[int]], None] | None) -> dict[str, Any]:
+    return {} if on_token is None else {"stopping_criteria": [_Listener(on_token)]}
+
+
+class _Listener:
+    """Hears of every token as transformers' `generate` asks whether to stop. Some models ask without the prompt."""
+
+    def __init__(self, on_token: Callable[[list[int]], None]) -> None:
+        self._on_token = on_token
+        self._before: int | None = None
+
+    def __call__(self, ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        if self._before is None:
+            self._before = ids.shape[1] - 1
+        self._on_token(ids[0, self._before :].tolist())
+        return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
 
 def _last(keep: Keep | None) -> Keep:

@@ -59,6 +59,46 @@ def draw() -> None:
     st.caption(shown.licence)
 
 
+def several() -> tuple[Picture, ...]:
+    """The chosen picture and those chosen beside it, for models that see several."""
+    return (chosen(), *of(tuple(id for id in st.session_state.get(MORE, ()) if id != chosen().id)))
+
+
+def of(ids: tuple[str, ...]) -> tuple[Picture, ...]:
+    """The pictures of these ids; those that cannot be shown are left out, with the reason."""
+    found = []
+    for id in ids:
+        try:
+            found.append(pictures.picture(id, _uploads()))
+        except ValueError as error:
+            st.error(str(error), icon=":material/image_not_supported:")
+    return tuple(found)
+
+
+def draw_more(*, film: bool) -> None:
+    """The picker of further pictures, or of a video's further frames."""
+    link.begin(MORE, [], lambda text: [part for part in text.split(",") if part and _is_one(part)][:MOST])
+    options = list(dict.fromkeys([*_uploads(), *pictures.offered(), *st.session_state[MORE]]))
+    value = st.multiselect(
+        "Further frames" if film else "Further pictures", options, key=MORE, max_selections=MOST, format_func=pictures.title,
+        persist_state="session", help="The first one is chosen at the left. Uploads made there are offered here too.",
+    )  # fmt: skip
+    link.keep(MORE, value, [])
+
+
+MORE = "more"
+MOST = 7
+"""So many pictures beside the first."""
+
+
+def _is_one(id: str) -> bool:
+    try:
+        pictures.picture(id, _uploads())
+    except ValueError:
+        return False
+    return True
+
+
 _WANTED = "wanted image"
 
 

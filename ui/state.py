@@ -1,6 +1,6 @@
 """What is chosen: one selection for all pages, kept for the visit and written into the link.
 
-Model, picture and class are widgets of the sidebar, bound to the link by Streamlit. A head, a token or a set of heads is
+Model, picture and class are widgets of the sidebar, bound to the link by Streamlit. A head, a token, a word or a set of heads is
 chosen inside pictures, so it is kept here.
 """
 
@@ -25,6 +25,8 @@ class Chosen:
     """"class", or the number of a row; empty: what the model offers first."""
     heads: tuple[tuple[int, int], ...] = ()
     """(layer, head) pairs sent from one page to another."""
+    word: int = -1
+    """Which word of the answer, marks counted; -1: the one that the answer offers first."""
 
     def as_query(self) -> dict[str, str]:
         """What differs from the start, as text for the link."""
@@ -35,7 +37,7 @@ class Chosen:
     def from_query(cls, query: dict[str, str]) -> Chosen:
         """What a link says; what makes no sense is left at its start."""
         found: dict[str, Any] = {}
-        for name in ("layer", "head"):
+        for name in ("layer", "head", "word"):
             if _number(query.get(name, "")):
                 found[name] = int(query[name])
         if query.get("query", "").isalnum():
