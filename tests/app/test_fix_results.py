@@ -126,14 +126,6 @@ def test_log_probabilities_are_those_of_one_pass_per_token(model, inputs, asked)
     assert found.own.sum() > found.plain.sum()
 
 
-def test_the_share_of_the_image_is_that_of_the_rows(model, inputs, asked):
-    plain = answer(model, inputs, asked)
-    word = plain.words[5]
-    rows = np.stack(plain.rows[word.steps[0]])
-    slow = rows[..., : len(plain.prompt)][..., plain.image].sum(-1).mean()
-    assert fix.image_share(plain, 5) == pytest.approx(float(slow), rel=1e-5)
-
-
 def test_a_fix_follows_the_decoding_where_it_can():
     sample = ma.Sample(temperature=0.5, seed=3)
     assert Fix("visual_contrastive_decoding").keywords(sample)["decoding"].then == sample

@@ -15,6 +15,7 @@ from analysis.offers import offers
 from analysis.registry import Option, Range
 from analysis.visual_tokens import VisualPlan, dropping, masking, why_no_plan
 from analysis.words.answer import log_softmax
+from analysis.words.words import Word, words_of
 from model_adapters.running_cost import AnsweringCost, answering_cost
 
 if TYPE_CHECKING:
@@ -191,6 +192,11 @@ def reduced(
     ids, before = [t.id for t in said.tokens], [t.id for t in full.tokens]
     same = next((n for n, (a, b) in enumerate(zip(ids, before, strict=False)) if a != b), min(len(ids), len(before)))
     return Reduced(plan, said, divergence(full, said), same, ids == before, _masked_differs(model, inputs, plan))
+
+
+def words_in(text: str) -> tuple[Word, ...]:
+    """The words and marks of a text."""
+    return words_of(text, np.zeros((0, 2), int))
 
 
 def divergence(full: ma.Generation, other: ma.Generation) -> float:

@@ -11,11 +11,11 @@ import numpy as np
 
 import analysis
 import model_adapters as ma
+from analysis.evaluation.names import names_of
 from analysis.registry import Option, Range
 from analysis.results import TokenMap
 from analysis.words.answer import Answer, log_softmax
 from analysis.words.word_maps import word_map
-from analysis.words.word_shares import word_shares
 from model_adapters.decoding import Contrast, Decoding, Greedy, Sample
 
 if TYPE_CHECKING:
@@ -167,7 +167,6 @@ def change_of_map(plain: TokenMap, other: TokenMap) -> TokenMap:
     return TokenMap(other.values - plain.values, plain.rows, plain.size, True, "change of attention")
 
 
-def image_share(answer: Answer, word: int) -> float:
-    """The share of a word's attention that went to the image, mean over layers and heads."""
-    found = word_shares(answer, answer.words[word])
-    return float(np.nanmean(found.values[..., list(found.groups).index("image")]))
+def named(answer: Answer, categories: Sequence[str]) -> list[str]:
+    """The things that an answer names, each once, in its order."""
+    return list(dict.fromkeys(word.name for word in answer.mentions(names_of(categories))))

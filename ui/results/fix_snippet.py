@@ -28,6 +28,7 @@ class Asking:
     text: str
     longest: int
     decoding: Decoding
+    film: bool = False
 
     @property
     def loading(self) -> str:
@@ -41,7 +42,7 @@ class Asking:
         imports = sorted({line for found, _ in parts for line in found})
         images = [expression for _, expression in parts]
         image = images[0] if len(images) == 1 else f"[{', '.join(images)}]"
-        given = f"image={image}, " if images else ""
+        given = f"{'video' if self.film else 'image'}={image}, " if images else ""
         return imports, [self.loading, f"inputs = model.prepare({given}text={_quoted(self.text)})"]
 
 
@@ -57,8 +58,17 @@ def fix_snippet(asking: Asking, fix: Fix, *, word: int | None = None) -> str:
         if isinstance(own, Contrast) and isinstance(asking.decoding, Sample):
             imports.append("from dataclasses import replace")
             lines.append(f'options["decoding"] = replace(options["decoding"], then=ma.{asking.decoding!r})')
+    return _of_words(asking, imports, lines, "**options", word)
+
+
+def plain_snippet(asking: Asking, word: int | None = None) -> str:
+    """The same without a fix."""
+    return _of_words(asking, *asking.lines(), f"decoding=ma.{asking.decoding!r}", word)
+
+
+def _of_words(asking: Asking, imports: list[str], lines: list[str], options: str, word: int | None) -> str:
     lines += [
-        f"generation = ma.generate(model, inputs, max_new_tokens={asking.longest}, **options)",
+        f"generation = ma.generate(model, inputs, max_new_tokens={asking.longest}, {options})",
         "answer = analysis.words.answer_of(generation, ma.asked(model, inputs))",
     ]
     if word is None:

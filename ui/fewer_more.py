@@ -1,0 +1,141 @@
+"""The lower half of the page Fewer tokens: curves over budgets, what the layers need, and the family of pruners."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import controls, page, session
+from ui.fewer_view import Bench
+from ui.fix_view import asking_of
+from ui.results import fewer, fewer_curves, fix_snippet
+from ui.results.fewer import Pruner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model_adapters.answer_cost import AnswerCost
+
+ASK: dict[fewer_curves.Ask, str] = {"question": "This question", "pope": "Is it there? (POPE)"}
+STREAMS = {"scene": "Scenes", "biased": "Biased scenes"}
+LOOKED_AT = ("fastv", "faster_vlm")
+MOST = 5
+
+
+def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
+    """Several pruners over the five budgets of the benchmark, on several pictures."""
+    import analysis
+    from ui.figures.fewer import fewer_curves as drawn
+    from ui.set_jobs import span
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        start = list(dict.fromkeys(name for name in (pruner.method, *LOOKED_AT) if name in able and name != "visual_window"))
+        names = [name for name in able if fewer.knob_of(name) == "keep" and name not in fewer_curves.BASELINES]
+        chosen = controls.pick_many("pruners", "Pruners", names, default=start, most=MOST, format=lambda m: able[m])
+        with st.popover("Asked", icon=":material/photo_library:"):
+            ask = controls.pick("asked", "Question", list(ASK), format=lambda a: ASK[a])
+            stream = controls.pick("pictures", "Pictures", list(STREAMS), format=lambda s: STREAMS[s])
+            count = int(controls.slide("n", "How many", 4, 96, 12, step=4))
+    if not chosen:
+        st.caption("Choose a pruner to see what it leaves of the answers.")
+        return
+    # The options that are set above hold for the pruner that is looked at; others have their defaults.
+    wanted = [pruner if name == pruner.method else fewer.usual(analysis.find(name), bench.capture) for name in chosen]
+    wanted += [Pruner(name) for name in fewer_curves.BASELINES if name in able]
+    longest = bench.question.longest if ask == "question" else fewer_curves.LONGEST_ANSWER
+    prompts = count * (1 if ask == "question" else 2)
+    answers = prompts * (1 + len(wanted) * len(fewer_curves.SHARES))
+    cost = _answer_seconds(bench, longest)
+    found = session.asked(
+        ("fewer-curves", bench.question, tuple(wanted), ask, stream, count),
+        lambda progress: fewer_curves.curves(
+            bench.answered.model, wanted, fewer_curves.prompts_of(ask, bench.question.text, stream, count), longest, progress
+        ),
+        label="Answering at every budget", button="Compare pruners",
+        estimate=f"{answers} answers of at most {longest} tokens, about {span(answers * cost)}.",
+    )  # fmt: skip
+    if found is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        measures = [m for m in fewer_curves.MEASURES if m != "accuracy" or ask == "pope"]
+        measure = controls.pick("curve", "Shown", measures, format=lambda m: fewer_curves.MEASURES[m])
+        against = controls.pick("against", "Against", list(fewer_curves.AGAINST), format=lambda a: AGAINST_SHORT[a])
+    figure = drawn(found, measure, against)
+    st.plotly_chart(figure, key="fewer-curves", width="stretch", config={"displayModeBar": False})
+    page.take_away(
+        found, figure, key="fewer-curves-away", title="Fewer visual tokens",
+        snippet=fix_snippet.curves_snippet(asking_of(bench.question), wanted, ask, stream, count, longest),
+    )  # fmt: skip
+    st.caption(f"{found.said} Grey: what every pruner has to beat. {fewer.BUDGETS_DIFFER}")
+
+
+AGAINST_SHORT = {"read": "Read per layer", "budget": "Budget", "flops": "FLOPs"}
+
+
+def _answer_seconds(bench: Bench, longest: int) -> float:
+    """About how long one answer takes; measured once."""
+    from model_adapters.answer_cost import answer_cost
+
+    answered = bench.answered
+    cost: AnswerCost = session.get(
+        ("fewer-pace", bench.question), lambda progress: answer_cost(
+            answered.model, answered.inputs, max_new_tokens=bench.question.longest, repeats=1
+        ),
+        label="Timing one answer",
+    )  # fmt: skip
+    more = 0.0 if cost.token_seconds != cost.token_seconds else cost.token_seconds * (min(longest, cost.tokens) - 1)
+    return cost.first_seconds * 1.5 + more
+
+
+def layers(bench: Bench) -> None:
+    """How many patterns each head's map holds, and whether layers rank the visual tokens alike."""
+    import analysis
+    from ui.figures import draw
+
+    statistic = controls.pick("alike", "Layers are compared by", ("spearman", "kendall", "overlap"), format=str.capitalize)
+    asked = asking_of(bench.question)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**How many patterns does each head's map hold?** (ARank)")
+        ranks = session.get(
+            ("fewer-ranks", bench.question), lambda progress: analysis.find("map_rank").function(bench.capture, tower="decoder"),
+            label="Ranks of the maps",
+        )  # fmt: skip
+        st.plotly_chart(draw(ranks), key="fewer-ranks", width="stretch", config={"displayModeBar": False})
+        page.take_away(
+            ranks, lambda: draw(ranks), key="fewer-ranks-away", title="Rank of the maps",
+            snippet=fix_snippet.layers_snippet(asked, "map_rank", {"tower": "decoder"}),
+        )  # fmt: skip
+        st.caption("A layer whose maps hold few patterns is one that could read fewer tokens: gamma-MoD chooses layers so.")
+    with right:
+        st.markdown("**Do layers rank the visual tokens alike?** (after G-Search)")
+        alike = session.get(
+            ("fewer-alike", bench.question, statistic),
+            lambda progress: analysis.find("ranking_similarity").function(bench.capture, statistic=statistic),
+            label="Comparing layers",
+        )  # fmt: skip
+        st.plotly_chart(draw(alike), key="fewer-alike", width="stretch", config={"displayModeBar": False})
+        page.take_away(
+            alike, lambda: draw(alike), key="fewer-alike-away", title="Do layers rank visual tokens alike",
+            snippet=fix_snippet.layers_snippet(asked, "ranking_similarity", {"statistic": statistic}),
+        )  # fmt: skip
+        st.caption("Where they do, the tokens that a shallow layer passes over are those that deeper ones would.")
+
+
+def family(able: Mapping[str, str], unable: Mapping[str, str]) -> None:
+    """Every pruner among its relatives: where it works, what ranks the tokens, whose attention is read, what happens."""
+    import analysis
+    from analysis.visual_tokens import FAMILY
+
+    rows = []
+    for member in FAMILY:
+        title = analysis.find(member.name).title if member.here else member.name
+        rows.append(
+            {
+                "Member": title, "Where": member.stage, "Tokens are ranked by": member.score, "Whose rows": member.rows or "–",
+                "The others are": member.action, "Reads the question": "yes" if member.reads_text else "no",
+                "Here": "not built in" if not member.here else "refused" if title in unable else "works",
+            }
+        )  # fmt: skip
+    st.dataframe(rows, key="family", hide_index=True, width="stretch", height=38 + 35 * len(rows))

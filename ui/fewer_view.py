@@ -1,0 +1,226 @@
+"""The parts of the page Fewer tokens: pruner and budget, the surviving patches, the answer with what is left, what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from ui import controls, link, page, session
+from ui.fix_view import asking_of
+from ui.results import fewer, fix_snippet
+from ui.results.fewer import Pruner
+from ui.results.fix import aligned
+
+if TYPE_CHECKING:
+    from model_adapters import Capture
+    from ui.asking import Question
+    from ui.jobs import Progress
+    from ui.results.answering import Answered
+    from ui.results.fewer import Costs, Reduced, Survival
+
+START = "fastv"
+QUARTER = 0.25
+"""The share of visual tokens that is shown first."""
+HEIGHT = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One answered question, and what pruners read of its prompt."""
+
+    question: Question
+    answered: Answered
+    capture: Capture
+
+    @property
+    def total(self) -> int:
+        """How many visual tokens there are."""
+        return fewer.visual_tokens(self.capture)
+
+
+def bench(question: Question, answered: Answered) -> Bench:
+    """Look at the prompt once; all budgets of all pruners are worked out from that."""
+    capture = session.get(
+        ("fewer-seen", question), lambda progress: fewer.seen(answered.model, answered.inputs),
+        label="Looking at every visual token once",
+    )  # fmt: skip
+    return Bench(question, answered, capture)
+
+
+def offered(bench: Bench) -> tuple[dict[str, str], dict[str, str]]:
+    """Pruners that work here (name -> title), and why others do not (title -> sentence)."""
+
+    def ask(progress: Progress) -> tuple[dict[str, str], dict[str, str]]:
+        able, unable = {}, {}
+        for method in fewer.pruners():
+            reason = fewer.why_not(bench.capture, method)
+            if reason:
+                unable[method.title] = reason
+            else:
+                able[method.name] = method.title
+        return able, unable
+
+    return session.get(("fewer-offered", bench.question), ask, label="Asking which pruners work here")
+
+
+def pick(bench: Bench, able: dict[str, str]) -> Pruner:
+    """Pruner and options."""
+    import analysis
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        with st.container(width=520):
+            start = START if START in able else next(iter(able))
+            name = controls.pick("pruner", "What stays is chosen by", list(able), default=start, format=lambda m: able[m])
+        method = fewer.fitted(analysis.find(name), fewer.depth_of(bench.capture))
+        with st.popover("Options", icon=":material/tune:", disabled=not method.options):
+            options = controls.for_method(method, prefix="fewer-")
+    return Pruner(name, tuple(options.items()))
+
+
+def survival(bench: Bench, pruner: Pruner) -> Survival:
+    """The plans of all budgets."""
+    return session.get(
+        ("fewer-survival", bench.question, pruner),
+        lambda progress: fewer.survival(bench.capture, pruner, progress.step),
+        label="Working out what stays at every budget",
+    )
+
+
+def budget(bench: Bench, found: Survival) -> int:
+    """The picture with its slider; the budget that was chosen."""
+    from ui.fewer_survivors import survivors
+
+    name = "window" if found.pruner.knob == "window" else "budget"
+    first = found.nearest(7 if name == "window" else max(1, round(QUARTER * bench.total)))
+    link.begin(name, first, link.number(1, None, True))
+    key = f"survivors-{name}"
+
+    def follow() -> None:
+        amount = st.session_state[key].amount
+        if amount is not None:
+            st.session_state[name] = int(amount)
+
+    pictures = [picture.image for picture in bench.answered.pictures]
+    survivors(pictures, found, amount=st.session_state[name], key=key, height=HEIGHT, on_change=follow)
+    amount = found.nearest(st.session_state[name])
+    link.keep(name, amount, first)
+    return amount
+
+
+def reduced(bench: Bench, pruner: Pruner, amount: int) -> Reduced | None:
+    """The answer with what is left; None while it is made."""
+    answered, question = bench.answered, bench.question
+
+    def make(progress: Progress) -> Reduced:
+        plan = pruner.plan(bench.capture, amount)
+        return fewer.reduced(answered.model, answered.inputs, plan, answered.generation, question.longest, question.decoding)
+
+    return session.part(("fewer-answer", question, pruner, amount), make, label=f"Answering with {amount} visual tokens")
+
+
+def costs(bench: Bench, pruner: Pruner, amount: int) -> Costs | None:
+    """What the prompt and each new token cost with and without; None while that is measured."""
+    answered = bench.answered
+    return session.part(
+        ("fewer-costs", bench.question, pruner, amount),
+        lambda progress: fewer.costs_of(answered.model, answered.inputs, pruner.plan(bench.capture, amount)),
+        label="Measuring what it costs", estimate="The prompt and a few new tokens, several times, with and without.",
+    )  # fmt: skip
+
+
+def show_plan(bench: Bench, pruner: Pruner, amount: int) -> None:
+    """What was said of the plan, and what can be taken away."""
+    from ui.figures import draw
+
+    plan = pruner.plan(bench.capture, amount)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Faded patches are gone; half faded ones were merged into another. {plan.left_out}", width="stretch")
+        page.take_away(
+            plan, lambda: draw(plan), key="fewer-plan", title=f"{pruner.title}, {amount}",
+            snippet=fix_snippet.fewer_snippet(asking_of(bench.question), pruner, amount),
+        )  # fmt: skip
+
+
+def show_answers(bench: Bench, said: Reduced | None) -> None:
+    """The full answer, and the one with what is left; words that the full one does not have are marked."""
+    answer = bench.answered.answer
+    st.markdown(f"**All {bench.total}** · {plain(answer.text)}")
+    if said is None:
+        return
+    words = fewer.words_in(said.generation.text)
+    same = aligned([word.text for word in answer.words], [word.text for word in words]).same
+    text, end = "", 0
+    for word, kept in zip(words, same, strict=True):
+        text += plain(said.generation.text[end : word.start])
+        text += plain(word.text) if kept else f":orange-background[{plain(word.text)}]"
+        end = word.end
+    st.markdown(f"**{said.plan.kept} left** · {text}")
+
+
+def plain(text: str) -> str:
+    """A text that Markdown leaves alone."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-.!$~:<>|" else letter for letter in text)
+
+
+def show_numbers(bench: Bench, said: Reduced | None, paid: Costs | None) -> None:
+    """What is left of the answer, and what is left to compute, beside the model as it is."""
+    if said is not None:
+        total = len(bench.answered.generation.tokens)
+        kl = "< 0.001" if 0 < said.kl < 0.001 else f"{said.kl:.2g}"
+        left, right = st.columns(2)
+        left.metric("KL to the full model", kl, help="Nats, mean over the tokens up to where the answers part; 0 is no change.")
+        agreed = "the same" if said.agrees else f"to token {said.same}"
+        told = f"Exact match of token ids. The answers have the first {said.same} of {total} tokens in common."
+        right.metric("Answer", agreed, help=told)
+    if paid is not None:
+        _show_costs(paid)
+    if said is not None:
+        st.caption(_really_dropped(said))
+
+
+def _show_costs(paid: Costs) -> None:
+    left, right = st.columns(2)
+    shown = (
+        (left, "FLOPs of the prompt", "flops", lambda n: f"{n / 1e9:.2f} G", "Counted by torch; products only."),
+        (right, "Cache", "cache_bytes", _bytes, "Keys and values that are held after the prompt."),
+        (left, "Prompt", "prefill_seconds", _milliseconds, "Measured here, median of three passes, through the hooks that drop."),
+        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median of three answers of five tokens."),
+    )
+    for column, label, name, written, told in shown:
+        whole, now = getattr(paid.whole, name), getattr(paid.fewer, name)
+        column.metric(
+            label, written(now), f"{100 * (paid.share(name) - 1):+.0f} %", delta_color="inverse",
+            help=f"{told} With all visual tokens {written(whole)}.",
+        )  # fmt: skip
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _really_dropped(said: Reduced) -> str:
+    """That tokens are gone rather than hidden, with what shows it."""
+    if said.plan.window:
+        return "Nothing is dropped here: pairs of visual tokens are masked, which spares no operation without a kernel for it."
+    first, last = said.sequence
+    text = (
+        f"Really dropped, not masked: of {len(said.plan.rows)} tokens of the prompt the first layer reads {first} and the last "
+        f"one {last}; positions stay."
+    )
+    if said.masked_differs is None:
+        return f"{text} Merged tokens have no masked counterpart to compare with."
+    moved = f"moves no log-probability of the next token by more than {said.masked_differs:.1g}"
+    return f"{text} Hiding the same tokens instead {moved}."
+
+
+def refused(unable: dict[str, str]) -> None:
+    """Which pruners are not offered here, and why."""
+    if unable:
+        with st.expander(f"{len(unable)} pruners are not offered for this model"):
+            st.markdown("\n".join(f"- {sentence}" for sentence in unable.values()))
