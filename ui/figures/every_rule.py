@@ -1,7 +1,22 @@
 """Importing this registers every drawing."""
 
-from ui.figures import bars, curves, fewer, fixes, heads, maps, matrices, points, tokens, visual_tokens, word_heads, words
+from ui.figures import (
+    bars,
+    compare,
+    curves,
+    fewer,
+    fixes,
+    heads,
+    maps,
+    matrices,
+    points,
+    tokens,
+    visual_tokens,
+    word_heads,
+    words,
+)
 
 __all__ = [
-    "bars", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "tokens", "visual_tokens", "word_heads", "words",
+    "bars", "compare", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "tokens", "visual_tokens",
+    "word_heads", "words",
 ]  # fmt: skip
