@@ -17,7 +17,15 @@ from ui.take_away import menu
 from ui.take_away.seen import Seen
 
 HEIGHT = 520
+PARTS = ("answers", "views", "maps", "results")
 BARE = {"displayModeBar": False}
+
+
+def choose_new(id: str) -> None:
+    """Show a session that was just opened, from its beginning."""
+    session = opened.sessions()[id]
+    st.session_state["session"] = id
+    st.session_state["part"] = next(name for name in PARTS if getattr(session, name))
 
 
 def choose() -> tuple[str, Session]:
@@ -36,19 +44,15 @@ def _name(id: str, session: Session) -> str:
 
 def show(id: str, session: Session) -> None:
     """The chosen part of a session."""
-    parts: dict[str, tuple[int, Callable[[str, Session], None]]] = {
-        "answers": (len(session.answers), _answers), "views": (len(session.views), _views),
-        "maps": (len(session.maps), _maps), "results": (len(session.results), _results),
-    }  # fmt: skip
-    there = [name for name, (count, _) in parts.items() if count]
-    names = {name: f"{name.capitalize()} · {parts[name][0]}" for name in there} | {"made": "How it was made"}
+    there = [name for name in PARTS if getattr(session, name)]
+    names = {name: f"{name.capitalize()} · {len(getattr(session, name))}" for name in there} | {"made": "How it was made"}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
         st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
-    if part == "made":
-        _made(session)
-    else:
-        parts[part][1](id, session)
+    shown: Mapping[str, Callable[[str, Session], None]] = {
+        "answers": _answers, "views": _views, "maps": _maps, "results": _results, "made": _made,
+    }  # fmt: skip
+    shown[part](id, session)
 
 
 def _views(id: str, session: Session) -> None:
@@ -166,7 +170,7 @@ def _word(saved: SavedAnswer, word: SavedWord) -> None:
         st.caption(f"{_plain(name)}: {value:.3g}")
 
 
-def _made(session: Session) -> None:
+def _made(id: str, session: Session) -> None:
     st.markdown(f"**{_plain(session.title)}**")
     made = session.made
     if day := made.get("day"):

@@ -15,6 +15,6 @@ with right:
     st.markdown("Save what is open")
     session_saving.panel()
 if newest is not None:
-    st.session_state["session"] = newest
+    opened_parts.choose_new(newest)
 id, session = opened_parts.choose()
 opened_parts.show(id, session)

@@ -1,0 +1,191 @@
+"""Keep: what was shown is saved, opened again without the model, collected in a report; in a real browser too."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pytest
+from streamlit.util import calc_hash
+
+from tests.app import made_sessions
+from tests.app.browser import ROOT, chromium, needs_chromium, serving, settle, watched_page
+from tests.app.pages import opened as page_at
+from tests.app.pages import settled
+from ui.session_file import read_session, session_bytes
+
+
+def words(page) -> str:
+    return " ".join(each.value for each in [*page.caption, *page.markdown, *page.info, *page.error])
+
+
+def test_a_first_visit_shows_the_shipped_session():
+    page = page_at("keep/sessions").run()
+    assert not page.exception and "recorded" in words(page) and "Nothing to save yet" in words(page)
+    assert page.segmented_control(key="part").options == ["Views · 1", "How it was made"]
+
+
+def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
+    page = page_at("keep/sessions").run()
+    page.file_uploader(key="session-files").upload("mine.zip", session_bytes(made_sessions.whole()), "application/zip")
+    page.run()
+    assert not page.exception and page.segmented_control(key="session").options == ["Made", "bundled:vit · Scene 3 · shipped"]
+    assert "probability 0.90" in words(page) and "log-probability -0.1" in words(page) and "entropy: 0.4" in words(page)
+    page.segmented_control(key="part").set_value("maps").run()
+    assert not page.exception and words(page).count("badge[deletion 0\\.31") == 4
+    page.segmented_control(key="part").set_value("results").run()
+    assert not page.exception and len(page.get("plotly_chart")) == 1
+    page.segmented_control(key="part").set_value("made").run()
+    assert not page.exception and "Kept on 2026\\-01\\-02" in words(page) and made_sessions.BIB in [c.value for c in page.code]
+    page.button(key="close-session").click().run()
+    assert not page.exception and page.segmented_control(key="session").options == ["bundled:vit · Scene 3 · shipped"]
+
+
+@pytest.mark.parametrize(("data", "sentence"), [(b"hello", "not a session file"), (b"", "not a session file")])
+def test_a_file_that_is_none_says_so_and_leaves_what_is_open(data, sentence):
+    page = page_at("keep/sessions").run()
+    page.file_uploader(key="session-files").upload("x.zip", data, "application/zip")
+    page.run()
+    assert not page.exception and sentence in page.error[0].value and page.error[0].value.startswith("x.zip: ")
+    assert page.segmented_control(key="session").options == ["bundled:vit · Scene 3 · shipped"]
+
+
+def test_at_most_four_files_stay_open():
+    page = page_at("keep/sessions").run()
+    for number in range(6):
+        session = made_sessions.Session(f"session {number}", results=(made_sessions.result(),))
+        page.file_uploader(key="session-files").upload(f"{number}.zip", session_bytes(session), "application/zip")
+        page.run()
+    assert not page.exception
+    assert page.segmented_control(key="session").options[:-1] == [f"session {n}" for n in (5, 4, 3, 2)]
+
+
+def test_marks_in_a_file_are_text_on_the_page():
+    from ui.opened_parts import _plain
+
+    assert _plain("**a** [b](http://x) :red[c] $d$") == r"\*\*a\*\* \[b\]\(http\://x\) \:red\[c\] \$d\$"
+
+
+ALONE = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "timm", "transformers", "torchvision"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+import warnings
+from pathlib import Path
+from tests.app.pages import opened
+page = opened("keep/sessions").run()
+page.file_uploader(key="session-files").upload("a.zip", Path(sys.argv[1]).read_bytes(), "application/zip")
+page.run()
+for part in ("answers", "views", "maps", "results", "made"):
+    page.segmented_control(key="part").set_value(part).run()
+    assert not page.exception, page.exception
+    assert not page.error, [e.value for e in page.error]
+    add = [b for b in page.button if b.label == "Add to report"]
+    if add:
+        add[0].click().run()
+        assert not page.exception and not page.error, [e.value for e in page.error]
+pictures = page.session_state["report pictures"]
+assert len(pictures) == 4 and all(each.svg.startswith(b"<?xml") for each in pictures), pictures
+assert not {"torch", "timm", "transformers"} & set(sys.modules)
+"""
+
+
+def test_the_page_explores_a_session_where_no_torch_is(tmp_path):
+    file = tmp_path / "a.zip"
+    file.write_bytes(session_bytes(made_sessions.whole()))
+    command = [sys.executable, "-c", ALONE, file]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_what_was_shown_is_saved_with_its_verdicts_and_opened_again():
+    page = settled(page_at("look/attention", maps="rollout"), lambda page: "badge[deletion" in words(page))
+    page._page_hash = calc_hash("keep-sessions")
+    page.run()
+    assert not page.exception
+    page.button(key=next(b.key for b in page.button if b.label == "Save what is open")).click()
+    page = settled(page, lambda page: any("Download (" in b.label for b in page.get("download_button")))
+    (made,) = [job.future.result() for key, job in _jobs().items() if key[0] == "session file"]
+    found = read_session(io.BytesIO(made))
+    (view,), (kept,) = found.views, found.maps
+    assert view.title == "bundled:vit · Scene 3" and len(view.layers) == 6
+    assert kept.result.about.title == "Attention rollout" and kept.sentence.startswith("deletion ")
+    assert kept.numbers["deletion"] == pytest.approx(float(kept.sentence.split()[1].strip(",")), abs=0.006)
+    assert kept.result.about.cites == ("abnar2020",) and "abnar2020" in found.references
+    assert "analysis.explain" in kept.result.about.snippet and "maps=rollout" in found.link
+    assert found.made["models"]["bundled:vit"]["weights"].split("sha256:")[1].isalnum()
+
+
+def _jobs():
+    from ui import session
+
+    return session.jobs()._jobs
+
+
+def test_a_report_is_filled_ordered_and_emptied_from_the_page():
+    page = page_at("keep/report").run()
+    assert not page.exception and "The report is empty" in words(page)
+    assert all(button.disabled for button in page.get("download_button"))
+    for _ in range(2):
+        page.button(key="add-0").click().run()
+    assert not page.exception and [each.id for each in page.session_state["report pictures"]] == [1, 2]
+    assert not any(button.disabled for button in page.get("download_button"))
+    page.text_input(key="caption-1").set_value("First caption").run()
+    page.text_area(key="notes-1").set_value("A note").run()
+    page.button(key="down-1").click().run()
+    held = page.session_state["report pictures"]
+    assert [(each.id, each.caption, each.notes) for each in held] == [(2, "", ""), (1, "First caption", "A note")]
+    page.button(key="remove-2").click().run()
+    assert [each.id for each in page.session_state["report pictures"]] == [1] and page.button(key="up-1").disabled
+
+
+def test_a_full_report_says_so(monkeypatch):
+    monkeypatch.setattr("ui.report_parts.MOST", 1)
+    page = page_at("keep/report").run()
+    page.button(key="add-0").click().run()
+    page.button(key="add-0").click().run()
+    assert not page.exception and "The report is full" in page.error[0].value
+
+
+@needs_chromium
+def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_path):
+    from tests.app.test_report import Reader, assert_asks_nobody, pages_of
+
+    file, bad = tmp_path / "mine.zip", tmp_path / "bad.zip"
+    file.write_bytes(session_bytes(made_sessions.whole()))
+    bad.write_bytes(b"PK nonsense")
+    with serving("app.py") as address, chromium() as browser, watched_page(browser, address, accept_downloads=True) as page:
+        page.goto(f"{address}/keep-sessions")
+        page.wait_for_selector("text=recorded ·", timeout=60_000)
+        settle(page)
+        page.set_input_files("[data-testid=stFileUploader] input", [file, bad])
+        page.wait_for_selector("text=bad.zip:", timeout=30_000)
+        page.wait_for_selector("text=log-probability")
+        settle(page)
+        page.get_by_role("radio", name="red").or_(page.get_by_role("button", name="red", exact=True)).first.click()
+        page.wait_for_selector("text=probability 0.50")
+        page.get_by_text("Maps · 4").click()
+        page.wait_for_function("() => document.querySelectorAll('[data-testid=stBidiComponentIsolated]').length >= 4")
+        settle(page)
+        page.locator("[class*=map-0-take-away] button").first.click()
+        page.get_by_role("button", name="Add to report").locator("visible=true").first.click()
+        page.wait_for_selector("text=In the report now: 1 picture")
+        page.keyboard.press("Escape")
+        page.get_by_role("link", name="Report").click()
+        page.wait_for_selector("text=How it was made")
+        settle(page)
+        saved = {}
+        for name in ("HTML", "PDF"):
+            with page.expect_download(timeout=60_000) as download:
+                page.get_by_role("button", name=name).click()
+            saved[name] = tmp_path / name
+            download.value.save_as(saved[name])
+    text = saved["HTML"].read_text(encoding="utf-8")
+    read = Reader(text)
+    assert_asks_nobody(read, text)
+    assert [tag for tag, _ in read.tags].count("svg") == 1 and "deletion 0.31, random 0.52" in read.text
+    assert pages_of(saved["PDF"].read_bytes()) >= 1
