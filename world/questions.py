@@ -11,7 +11,7 @@ from world.vocabulary import CATEGORIES, COLOURS, plural
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five")
 CAPTION_PROMPTS = ("describe the picture.", "describe the image.", "what do you see?", "what is in the picture?")
-_EXISTENCE = ("is there {a} {thing}?", "is there {a} {thing} in the picture?", "do you see {a} {thing}?")
+_EXISTENCE: tuple[str, ...] = ("is there {a} {thing}?", "is there {a} {thing} in the picture?", "do you see {a} {thing}?")
 _EXISTENCE += ("is there {a} {thing} in the image?", "can you see {a} {thing}?")
 _CLEARLY_APART = 0.1  # of the picture's side
 
