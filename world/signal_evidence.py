@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
 import model_adapters as ma
 from analysis.signals import Evidence, SignalTable, gather, picture_views, signals
@@ -49,6 +50,7 @@ def evidence_of(
     text: str,
     generation: ma.Generation,
     *,
+    film: bool = False,
     lens: ma.Lens | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Gathered:
@@ -59,10 +61,11 @@ def evidence_of(
         pictures: [height, width, 3] each, those that it was asked about.
         text: what it was asked.
         generation: what it answered, with its decoder's attention kept.
+        film: the pictures are the frames of one video.
         lens: the decoder's lens, if it is known already.
         check: called between looks; may raise to stop.
     """
-    inputs = _prepared(model, pictures, text)
+    inputs = _prepared(model, pictures, text, film)
     asked = ma.asked(model, inputs)
     missing: dict[str, str] = {}
 
@@ -83,16 +86,18 @@ def evidence_of(
         inputs,
         blind=blind,  # type: ignore[arg-type]
         noised=tried("noised", lambda: noised(model, inputs, ma.Noised(step=NOISE))),
-        views=tried("views", lambda: _views(model, pictures, text)) or (),
+        views=tried("views", lambda: _views(model, pictures, text, film)) or (),
         lens=lens or tried("lens", lambda: ma.lens(model, inputs)),
     )
     encoder = tried("encoder", lambda: _encoder(model, inputs, asked))
     return Gathered(replace(found, encoder=encoder), missing)
 
 
-def _prepared(model: ma.Model, pictures: Sequence[np.ndarray], text: str) -> ma.Inputs:
+def _prepared(model: ma.Model, pictures: Sequence[np.ndarray], text: str, film: bool) -> ma.Inputs:
     if not pictures:
         raise ValueError("signals of made-up words compare what is said with a picture. Got a question without one.")
+    if film:
+        return model.prepare(video=[Image.fromarray(picture) for picture in pictures], text=text)
     return model.prepare(image=pictures[0] if len(pictures) == 1 else list(pictures), text=text)
 
 
@@ -106,9 +111,9 @@ def _without_image(model: ma.Model, text: str) -> tuple[ma.Inputs, ma.Asked]:
     return inputs, ma.asked(model, inputs)
 
 
-def _views(model: ma.Model, pictures: Sequence[np.ndarray], text: str) -> list[ma.Inputs]:
+def _views(model: ma.Model, pictures: Sequence[np.ndarray], text: str, film: bool) -> list[ma.Inputs]:
     """Every view of all pictures at once."""
-    return [_prepared(model, shown, text) for shown in zip(*map(picture_views, pictures), strict=True)]
+    return [_prepared(model, shown, text, film) for shown in zip(*map(picture_views, pictures), strict=True)]
 
 
 def _encoder(model: ma.Model, inputs: ma.Inputs, asked: ma.Asked) -> np.ndarray:

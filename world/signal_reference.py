@@ -158,6 +158,7 @@ def measured(model: Model, numbers: Iterable[int]) -> list[dict[str, Any]]:
         picture = render(scene, SIDE).image
         inputs = model.prepare(image=picture, text=PROMPT)
         generation = ma.generate(model, inputs, max_new_tokens=LONGEST)
+        assert isinstance(generation, ma.Generation)
         lens = lens or ma.lens(model, inputs)
         gathered = evidence_of(model, [picture], PROMPT, generation, lens=lens)
         first = [word for word in mentions(gathered.evidence.answer.words, forms) if word.occurrence == 0]
