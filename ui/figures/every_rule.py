@@ -12,11 +12,12 @@ from ui.figures import (
     points,
     tokens,
     visual_tokens,
+    whatif,
     word_heads,
     words,
 )
 
 __all__ = [
     "bars", "compare", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "tokens", "visual_tokens",
-    "word_heads", "words",
+    "whatif", "word_heads", "words",
 ]  # fmt: skip
