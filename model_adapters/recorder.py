@@ -105,7 +105,8 @@ class Recorder:
             if record.kept is not None:
                 made = made[:, :, record.kept]
             self._reserve(record)
-            record.weights = self._store(self._made(self._heads(made)), copy=True)
+            numbers = torch.arange(record.shape[1], device=made.device) if record.kept is None else record.kept
+            record.weights = self._store(self._made(self._heads(made), site, numbers), copy=True)
 
     def outputs(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """Keep head outputs [*lead, Q, D] and the graph around them."""
@@ -173,7 +174,8 @@ class Recorder:
         parts = []
         for chunk in _row_chunks(call, inside, queries):
             made = attention.weights(call, chunk) if edited is None else edited(attention.scores(call, chunk), chunk)
-            parts.append(self._partial(choose(rows(fold.open(made)))))
+            numbers = _numbers(chunk, fold.windows, queries, made.device)
+            parts.append(self._partial(choose(rows(fold.open(made))), site, numbers))
         result = self._merged(parts, queries if inside is None else len(inside), fold.windows)
         record.weights = self._store(result if after is None else result[:, :, after])
 
@@ -212,16 +214,16 @@ class Recorder:
             raise ValueError(f"heads {bad} were asked for, but a site here has heads 0 to {made.shape[1] - 1}.")
         return made[:, list(self.keep.heads)]
 
-    def _partial(self, made: torch.Tensor) -> torch.Tensor:
+    def _partial(self, made: torch.Tensor, site: Site, numbers: torch.Tensor) -> torch.Tensor:
         reduction = self.keep.reduction
         if reduction is None:
             return made.to(_DTYPES[self.keep.dtype])
         count = made.shape[2]
-        part = reduction.function(made)
+        part = reduction.function(made, site, numbers) if reduction.placed else reduction.function(made)
         return part * count if reduction.merge == "mean" else part
 
-    def _made(self, made: torch.Tensor) -> torch.Tensor:
-        return self._merged([self._partial(made)], made.shape[2], 1)
+    def _made(self, made: torch.Tensor, site: Site, numbers: torch.Tensor) -> torch.Tensor:
+        return self._merged([self._partial(made, site, numbers)], made.shape[2], 1)
 
     def _merged(self, parts: list[torch.Tensor], count: int, windows: int) -> torch.Tensor:
         reduction = self.keep.reduction
@@ -282,6 +284,12 @@ def _split(kept: torch.Tensor | None, windows: int, queries: int) -> tuple[torch
 def _row_chunks(call: Sdpa, inside: torch.Tensor | None, queries: int) -> Iterator[Any]:
     for chunk in attention.chunks(call, queries if inside is None else len(inside)):
         yield chunk if inside is None else inside[chunk]
+
+
+def _numbers(chunk: slice | torch.Tensor, windows: int, queries: int, device: torch.device) -> torch.Tensor:
+    """The numbers, among all rows of a site, of a chunk of the rows of every window."""
+    inside = torch.arange(queries, device=device)[chunk] if isinstance(chunk, slice) else chunk
+    return (torch.arange(windows, device=device)[:, None] * queries + inside).flatten()
 
 
 def _joined(parts: list[torch.Tensor], windows: int) -> torch.Tensor:

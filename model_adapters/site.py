@@ -42,12 +42,14 @@ class Reduction:
     """A statistic taken inside the layer, on rows of weights [B, H, Q, K], so that no matrix is ever held.
 
     `merge` says how the results of chunks of queries go together: "cat" along the query axis (axis 2), or "sum" and
-    "mean" over queries (the function has then reduced axis 2 itself, by a sum or a mean).
+    "mean" over queries (the function has then reduced axis 2 itself, by a sum or a mean). Where rows mean something by
+    their place, `placed` functions are also given the site and the numbers [Q] of the rows among all of the site.
     """
 
     name: str
-    function: Callable[[torch.Tensor], torch.Tensor]
+    function: Callable[..., torch.Tensor]
     merge: Literal["cat", "sum", "mean"] = "cat"
+    placed: bool = False
 
 
 def _entropy(rows: torch.Tensor) -> torch.Tensor:
