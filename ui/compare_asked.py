@@ -136,7 +136,7 @@ def _other_picture(base: Side) -> tuple[Side, tuple[str, str]]:
 
 def _other_text(base: Side) -> tuple[Side, tuple[str, str]]:
     if isinstance(base.text, tuple):
-        start = "\n".join(f"a drawing of a {line.split()[-1]}" for line in base.text)
+        start = "\n".join(f"there is a {line.split()[-1]}" for line in base.text)
         lines = controls.write("other-text", "Against, one per line", default=start, long=True).splitlines()
         text: Text = tuple(line.strip() for line in lines if line.strip()) or base.text
         return Side(base.model, base.weights, base.picture, text), ("captions of the sidebar", "other captions")
@@ -217,8 +217,9 @@ def _looks(
     able = _methods(subjects[0], tower)
     if differs == "method":
         names = list(able)
-        first = controls.pick("method", "Left", names)
-        second = controls.pick("other-method", "Right", names, default=names[min(1, len(names) - 1)], format=lambda n: able[n])
+        start = [name for name in ("raw_attention", "gradient_attention_relevance", "gradient_attention", *names) if name in able]
+        first = controls.pick("left-method", "Left", names, default=start[0], format=lambda n: able[n])
+        second = controls.pick("right-method", "Right", names, default=start[min(1, len(start) - 1)], format=lambda n: able[n])
         return (row, row), (None, None), (first, second)
     shown = controls.pick(
         "shown", "Shows", [ROWS, *able], format=lambda n: able.get(n, "what a token looks at"),

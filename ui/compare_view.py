@@ -199,14 +199,16 @@ def _nothing_differs(asked: Wish) -> str:
 
 def beside(asked: Wish) -> list[str]:
     """One of the deeper looks; the methods that it stands on."""
-    shown = controls.pick("beside", "And what else differs?", tuple(BESIDE), format=lambda each: BESIDE[each])
-    if asked.one_run and shown != "layers":
-        what = {"layer": "two of its layers", "head": "two of its heads", "method": "two methods"}[asked.differs]
+    if asked.differs == "layer":
+        return _layers(asked)
+    if asked.one_run:
+        what = {"head": "two of its heads", "method": "two methods"}[asked.differs]
         st.caption(
-            f"{BESIDE[shown]} are those of one and the same run: here {what} are held against each other. They differ where the "
-            "model, the picture, the text or an edit does."
+            f"Both sides are of one and the same run, in which {what} are held against each other: its answer and its layers are "
+            "the same. They differ where the model, the picture, the text or an edit does."
         )
         return []
+    shown = controls.pick("beside", "And what else differs?", tuple(BESIDE), format=lambda each: BESIDE[each])
     drawn: dict[str, Callable[[Wish], list[str]]] = {
         "answers": _answers, "heads": _heads, "ranks": _ranks, "layers": _layers,
     }  # fmt: skip

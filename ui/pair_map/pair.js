@@ -9,7 +9,7 @@ class Pair {
     this.starts = element("div", { class: "starts" }, this.panel);
     const columns = element("div", { class: "columns" }, this.panel);
     this.first = new Side(columns, "first");
-    this.middle = new Side(columns, "middle");
+    this.middle = new Side(columns, "between");
     this.second = new Side(columns, "second");
     this.middle.title.textContent = "difference: right \u2212 left";
     this.readout = element("div", { class: "readout", role: "status" }, this.panel);
