@@ -14,6 +14,7 @@ import torch
 import model_adapters as ma
 from benchmarks import models
 from benchmarks.ablation import ablation
+from benchmarks.answers import decoders, reading, signals
 from benchmarks.memory import extra_peak
 from benchmarks.timing import Ratio, against
 from model_adapters.geometry import layouts
@@ -36,7 +37,8 @@ def _plain(model: ma.Model, inputs: ma.Inputs) -> None:
         model.forward(inputs)
 
 
-def _time_row(what: str, ratio: Ratio, reach: float) -> Row:
+def time_row(what: str, ratio: Ratio, reach: float) -> Row:
+    """A ratio of times, met by the clock or by processor time."""
     text = f"{ratio.wall:.2f}x (processor time {ratio.cpu:.2f}x; plain {ratio.plain:.2f} s)"
     return Row(what, text, f"<= {reach:.2f}x", min(ratio.wall, ratio.cpu) <= reach)
 
@@ -52,7 +54,7 @@ def vit_capture() -> Iterator[Row]:
     }
     runs: list[Callable[[], object]] = [partial(ma.capture, model, inputs, keep=keep) for keep, _ in keeps.values()]
     for (name, (_, reach)), ratio in zip(keeps.items(), against(partial(_plain, model, inputs), runs), strict=True):
-        yield _time_row(f"ViT-B/16, batch 8: {name}", ratio, reach)
+        yield time_row(f"ViT-B/16, batch 8: {name}", ratio, reach)
 
 
 def decoder_rows() -> Iterator[Row]:
@@ -60,7 +62,7 @@ def decoder_rows() -> Iterator[Row]:
     model, inputs = models.decoder(2048)
     keep = ma.Keep(queries=tuple(range(2048 - 64, 2048)))
     (ratio,) = against(partial(_plain, model, inputs), [partial(ma.capture, model, inputs, keep=keep)])
-    yield _time_row("Decoder, 2,048 tokens: last 64 rows of every head", ratio, 1.08)
+    yield time_row("Decoder, 2,048 tokens: last 64 rows of every head", ratio, 1.08)
     yield _memory_row("The same: extra peak memory", extra_peak("decoder"))
 
 
@@ -83,7 +85,7 @@ def generation() -> Iterator[Row]:
                 model.module.generate(**inputs.tensors, max_new_tokens=32, do_sample=False)
 
         (ratio,) = against(plain, [partial(ma.generate, model, inputs, max_new_tokens=32)], rounds=7)
-        yield _time_row(f"generate, width 1,024, {tokens}-token prompt, 32 new tokens, all rows kept", ratio, 1.08)
+        yield time_row(f"generate, width 1,024, {tokens}-token prompt, 32 new tokens, all rows kept", ratio, 1.08)
 
 
 def loading() -> Iterator[Row]:
@@ -122,4 +124,7 @@ CASES: tuple[Callable[[], Iterator[Row]], ...] = (
     loading,
     first_answer,
     ablation,
+    reading,
+    signals,
+    decoders,
 )

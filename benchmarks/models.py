@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import numpy as np
 import timm
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from PIL import Image
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import WordLevel
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
 
 import model_adapters as ma
+
+SIDE, PATCH, VOCABULARY = 168, 14, 8192
+"""Of the LVLM. Its vocabulary costs as much of a layer as that of a 7B model does."""
+SPECIAL = ("<pad>", "<s>", "<unk>", "</s>", "<image>")
+QUESTION = " ".join(f"w{number}" for number in range(1, 21))
 
 
 def vit_base() -> tuple[ma.Model, ma.Inputs]:
@@ -35,3 +53,37 @@ def decoder(tokens: int) -> tuple[ma.Model, ma.Inputs]:
     inputs = ma.Inputs({"input_ids": torch.randint(1, 1000, (1, tokens))})
     ma.verify(model, ma.Inputs({"input_ids": inputs.tensors["input_ids"][:, :16]}))
     return model, inputs
+
+
+def lvlm() -> tuple[ma.Model, ma.Inputs]:
+    """A LLaVA with a decoder of width 1,024 (4 layers, 16 heads), 144 image tokens, and a question of 20 words."""
+    vision = CLIPVisionConfig(
+        hidden_size=256, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=8, image_size=SIDE, patch_size=PATCH
+    )
+    text = LlamaConfig(
+        hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, num_key_value_heads=16, intermediate_size=2816,
+        vocab_size=VOCABULARY, max_position_embeddings=4096,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    module = LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=4))
+    module.generation_config.eos_token_id = None
+    module.generation_config.pad_token_id = 0
+    model = ma.wrap(module, _processor(), name="LLaVA, width 1,024", kind="lvlm", verify=False)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
+    inputs = model.prepare(image=picture, text=QUESTION)
+    ma.verify(model, inputs)
+    return model, inputs
+
+
+def _processor() -> LlavaProcessor:
+    names = (*SPECIAL, *(f"w{number}" for number in range(VOCABULARY - len(SPECIAL))))
+    core = Tokenizer(WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.WhitespaceSplit(), decoders.WordPiece(prefix="##", cleanup=False)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", bos_token="<s>", unk_token="<unk>", eos_token="</s>",
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    images = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    return LlavaProcessor(
+        images, tokenizer, patch_size=PATCH, vision_feature_select_strategy="default", num_additional_image_tokens=1
+    )

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from analysis.registry import Range, method
-from analysis.words.answer import Answer, log_softmax
+from analysis.words.answer import Answer
 from analysis.words.logit_lens import Lens
 from analysis.words.visual_heads import total_divergence, vision_aware_divergence
 from analysis.words.words import Word
@@ -63,11 +63,11 @@ def low_alignment(answer: Answer, word: Word | int | str = 0, *, image_layer: Li
         image_layer: where the image tokens are taken from.
     """
     row = len(answer.prompt) - 1 + answer.word(word).steps[0]
-    depths = answer.depths[1:] or answer.depths
+    depths, seen = answer.depths[1:] or answer.depths, np.flatnonzero(answer.image)
     found = []
     for depth in depths:
-        image = answer.hidden(depth if image_layer == "same" else answer.depths[0])[: len(answer.prompt)][answer.image]
-        found.append(cosine(image.mean(0), answer.hidden(depth)[row]))
+        image = answer.hidden(depth if image_layer == "same" else answer.depths[0], seen)
+        found.append(cosine(image.mean(0), answer.hidden(depth, slice(row, row + 1))[0]))
     return -float(np.mean(found))
 
 
@@ -98,12 +98,19 @@ def most_at_image(answer: Answer, lens: Lens, depths: tuple[int, ...]) -> np.nda
     kept = _KEPT.setdefault(answer, {})
     key = (id(lens), depths)
     if key not in kept:
-        image, most = answer.image, []
+        seen, most = np.flatnonzero(answer.image), []
         for depth in depths:
-            states = answer.hidden(depth)[: len(image)][image]
-            most += [log_softmax(lens(states[at : at + CHUNK])).max(0) for at in range(0, len(states), CHUNK)]
+            states = answer.hidden(depth, seen)
+            most += [_most(lens(states[at : at + CHUNK])) for at in range(0, len(states), CHUNK)]
         kept[key] = np.max(most, axis=0)
     return kept[key]
+
+
+def _most(scores: np.ndarray) -> np.ndarray:
+    """[V]: the largest log-probability of each token over rows of scores [N, V], in the precision of the scores."""
+    highest = scores.max(-1, keepdims=True)
+    total = np.exp(scores - highest).sum(-1, dtype=np.float64)
+    return (scores - highest - np.log(total)[:, None].astype(scores.dtype)).max(0).astype(np.float64)
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.registry import Range, method
 from analysis.words.answer import Answer
-from analysis.words.encoder_decoder import encoder_decoder_agreement
+from analysis.words.encoder_decoder import overlaps_of
 from analysis.words.words import Word
 
 
@@ -33,4 +33,4 @@ def shared_outliers(
         word: which word; its first token is read.
         top: how many tokens.
     """
-    return float(encoder_decoder_agreement(answer, encoder, word, top=top).overlap.mean())
+    return float(overlaps_of(answer, encoder, word, top).mean())

@@ -121,12 +121,17 @@ class Answer:
             return np.zeros(0)
         return log_softmax(self.logits)[np.arange(len(self)), self.ids]
 
-    def hidden(self, layer: int) -> np.ndarray:
-        """[T + A, D] float64: the input of a decoder layer; the number of layers names the output of the last one."""
+    def hidden(self, layer: int, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """[T + A, D] float64: the input of a decoder layer; the number of layers names the output of the last one.
+
+        Args:
+            layer: which.
+            rows: only these of the rows.
+        """
         states = {} if self.capture is None else self.capture.hidden
         if ("decoder", layer) not in states:
             raise ValueError(f"hidden states of decoder layer {layer} are needed. There are those of {self.depths}.")
-        return states["decoder", layer].astype(np.float64)
+        return np.asarray(states["decoder", layer][rows], np.float64)
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -216,7 +221,8 @@ def joined(first: Rows, second: Rows) -> Rows:
 def log_softmax(scores: np.ndarray) -> np.ndarray:
     """[..., V] log-probabilities in float64."""
     scores = np.asarray(scores, np.float64)
-    return scores - np.logaddexp.reduce(scores, axis=-1, keepdims=True)
+    shifted = scores - scores.max(-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
 
 
 def _whole(row: np.ndarray, count: int) -> np.ndarray:

@@ -57,16 +57,27 @@ def encoder_decoder_agreement(
         top: how many of the most attended tokens the overlap looks at.
         image: which of several images is shown.
     """
-    there, rows = _known(answer, encoder), word_rows(answer, word)
-    means = [row.mean(0) for row in rows]
+    there, means = _known(answer, encoder), _means(answer, word)
     top = min(top, int(there.sum()))
     ranks = np.array([_spearman(encoder[there], mean[there]) for mean in means])
-    overlaps = np.array([shared_top(encoder[there], mean[there], top) for mean in means])
+    overlaps = overlaps_of(answer, encoder, word, top)
     shown = on_image(answer, np.nan_to_num(encoder), image, "attention of the vision tower")
     return EncoderDecoder(
         ranks, overlaps, top / int(there.sum()), top, tuple(site.layer for site in answer.sites), shown,
         on_image(answer, np.mean(means, 0), image, f"attention of {answer.word(word).text!r}"),
     )  # fmt: skip
+
+
+def overlaps_of(answer: Answer, encoder: np.ndarray, word: Word | int | str, top: int) -> np.ndarray:
+    """[L]: the share of the `top` image tokens that the vision tower and a word both have."""
+    there = _known(answer, encoder)
+    top = min(top, int(there.sum()))
+    return np.array([shared_top(encoder[there], mean[there], top) for mean in _means(answer, word)])
+
+
+def _means(answer: Answer, word: Word | int | str) -> list[np.ndarray]:
+    """[L] arrays [T]: what a word's first token gives to the prompt, mean over heads."""
+    return [row.mean(0) for row in word_rows(answer, word)]
 
 
 def encoder_attention(

@@ -69,5 +69,5 @@ def entropy(logs: np.ndarray) -> float:
 
 def margin(logs: np.ndarray) -> float:
     """The probability of the likeliest token less that of the second, of log-probabilities [V]."""
-    first, second = np.sort(np.exp(logs))[-1:-3:-1] if len(logs) > 1 else (np.exp(logs)[0], 0.0)
+    second, first = np.exp(np.partition(logs, -2)[-2:]) if len(logs) > 1 else (0.0, np.exp(logs)[0])
     return float(first - second)

@@ -89,8 +89,11 @@ def answer_shares(answer: Answer) -> AnswerShares:
 
 def image_mass(answer: Answer, step: int) -> np.ndarray:
     """[L, H]: the share of the image in the attention of one token; NaN where a layer has fewer heads."""
-    assert answer.image.any()
-    return _shares(answer, step)[:, :, GROUPS.index("image")]
+    rows, seen = answer.rows[step], answer.image
+    values = np.full((len(rows), max(map(len, rows))), np.nan)
+    for layer, row in enumerate(rows):
+        values[layer, : len(row)] = row[:, : len(seen)][:, seen].sum(-1, dtype=np.float64)
+    return values
 
 
 def _shares(answer: Answer, step: int) -> np.ndarray:
