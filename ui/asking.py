@@ -11,6 +11,7 @@ import streamlit as st
 
 from ui import asking_bar, pickers, picture_picker, session, state
 from ui.jobs import Job, Progress
+from ui.take_away import seen
 from ui.words_line import WordChip
 
 if TYPE_CHECKING:
@@ -81,7 +82,9 @@ def answered(question: Question) -> Answered:
     except TimeoutError:
         _being_written(job)
         st.stop()
-    return session.get(key, make, label="Answering")
+    found = session.get(key, make, label="Answering")
+    seen.note_answer(found)
+    return found
 
 
 def word(answered: Answered) -> int:

@@ -15,6 +15,7 @@ from ui.session_file import Session
 from ui.session_file_parts import About, SavedAnswer, SavedMap, SavedResult, SavedWord
 from ui.take_away import menu
 from ui.take_away.seen import Seen
+from ui.words_line import WordChip, words_line
 
 HEIGHT = 520
 PARTS = ("answers", "views", "maps", "results")
@@ -89,17 +90,18 @@ def take_away_view(id: str, view: View, session: Session, layer: int, head: int,
         tokens = {"token": np.arange(len(record.keys)), "role": np.array(record.keys.roles, object), **boxes}
         columns |= {name: np.tile(values, len(weights)) for name, values in tokens.items()}
     figure = partial(view_figure, view, layer, head, row if row is not None and row < len(record.queries) else None)
-    menu(columns, figure, key=f"view-{id}", title=title, shown=Seen(about, columns, figure))
+    shown = Seen(about, columns, figure, recorded=_weights(session, about.model))
+    menu(columns, figure, key=f"view-{id}", title=title, shown=shown)
 
 
 def _maps(id: str, session: Session) -> None:
     for start in range(0, len(session.maps), 3):
         for column, number in zip(st.columns(3), range(start, len(session.maps)), strict=False):
             with column:
-                _map(f"{id}-map-{number}", session.maps[number])
+                _map(f"{id}-map-{number}", session.maps[number], session)
 
 
-def _map(key: str, saved: SavedMap) -> None:
+def _map(key: str, saved: SavedMap, session: Session) -> None:
     from ui.viewer import map_view
 
     st.markdown(f"**{_plain(saved.result.about.title)}**")
@@ -107,7 +109,7 @@ def _map(key: str, saved: SavedMap) -> None:
     if saved.sentence:
         better = saved.numbers.get("random orders beaten", 0) > 0.95
         st.markdown(f":{'green' if better else 'orange'}-badge[{_plain(saved.sentence)}]")
-    _menu(key, saved.result, saved.sentence, saved.numbers)
+    _menu(key, saved.result, session, saved.sentence, saved.numbers)
 
 
 def _results(id: str, session: Session) -> None:
@@ -120,14 +122,17 @@ def _results(id: str, session: Session) -> None:
         st.plotly_chart(figure_of(saved.figure), key=key, width="stretch", config=BARE)
     else:
         st.dataframe({name: column.tolist() for name, column in saved.columns.items()}, width="stretch")
-    _menu(key, saved)
+    _menu(key, saved, session)
 
 
-def _menu(key: str, saved: SavedResult, sentence: str = "", numbers: Mapping[str, float] | None = None) -> None:
+def _menu(
+    key: str, saved: SavedResult, session: Session, sentence: str = "", numbers: Mapping[str, float] | None = None
+) -> None:
     from ui.figures.recorded import figure_of
 
     figure = None if saved.figure is None else partial(figure_of, saved.figure)
-    shown = Seen(saved.about, saved.columns, figure, sentence, numbers or {})
+    about = saved.about
+    shown = Seen(about, saved.columns, figure, sentence, numbers or {}, session.references, _weights(session, about.model))
     menu(dict(saved.columns), figure, key=key, title=saved.about.title, snippet=saved.about.snippet, shown=shown)
 
 
@@ -135,15 +140,14 @@ def _answers(id: str, session: Session) -> None:
     place = _one_of("answer", [each.question for each in session.answers])
     saved = session.answers[place]
     st.caption(f"{_line(saved.about)} · “{_plain(saved.question)}”")
-    said = [n for n, word in enumerate(saved.words) if word.probability is not None]
+    said = [word for word in saved.words if word.probability is not None]
     if not said:
         st.info("This answer has no words.", icon=":material/info:")
         return
-    number = st.pills(
-        "Words", said, default=said[0], format_func=lambda n: saved.words[n].text, key=f"{id}-words-{place}",
-        label_visibility="collapsed", required=True,
-    )  # fmt: skip
-    word = saved.words[number]
+    chosen = f"{id}-word-{place}"
+    number = min(st.session_state.get(chosen, 0), len(said) - 1)
+    words_line(_chips(saved), key=f"{id}-words-{place}", chosen=number, on_choose=partial(_choose, chosen))
+    word = said[number]
     left, right = st.columns([2.4, 1], gap="medium")
     with left:
         if saved.view is not None:
@@ -152,6 +156,22 @@ def _answers(id: str, session: Session) -> None:
             st.info("The rows of its words were not kept with this answer.", icon=":material/info:")
     with right:
         _word(saved, word)
+
+
+def _chips(saved: SavedAnswer) -> list[WordChip]:
+    chips: list[WordChip] = []
+    gap = False
+    for word in saved.words:
+        if word.probability is None:
+            gap = word.text.isspace() and bool(chips)
+            continue
+        chips.append(WordChip(word.text, shares=word.shares, gap=gap))
+        gap = False
+    return chips
+
+
+def _choose(name: str, number: int) -> None:
+    st.session_state[name] = number
 
 
 def _word(saved: SavedAnswer, word: SavedWord) -> None:
@@ -185,6 +205,11 @@ def _made(id: str, session: Session) -> None:
     if session.references:
         st.caption("Sources")
         st.code("\n\n".join(session.references.values()), language="bibtex", wrap_lines=True)
+
+
+def _weights(session: Session, model: str) -> str:
+    """What the file says of a model's weights."""
+    return str(dict(_pairs(dict(_pairs(session.made.get("models"))).get(model))).get("weights", ""))
 
 
 def _pairs(found: Any) -> list[tuple[str, Any]]:

@@ -33,8 +33,14 @@ def add(seen: Seen) -> ReportPicture:
         raise ValueError(f"The report is full: it has {len(held)} pictures. Remove one on the page Report, then add this one.")
     number = st.session_state.get(_COUNT, 0) + 1
     seen = known(seen)
-    about = replace(seen.about, cites=seen.about.cites or cited_in(seen.about.snippet))
-    added = report_parts.picture_of(number, about, seen.drawn(), sentence=seen.sentence, weights=weights_of(about))
+    about = seen.about
+    if seen.recorded is None:
+        about = replace(about, cites=about.cites or cited_in(about.snippet))
+    weights = weights_of(about) if seen.recorded is None else seen.recorded
+    sources = bibtex(about.cites) if seen.recorded is None else seen.references
+    about = replace(about, cites=tuple(key for key in about.cites if key in sources))
+    more = {"sentence": seen.sentence, "weights": weights, "references": sources}
+    added = report_parts.picture_of(number, about, seen.drawn(), **more)
     st.session_state[_PICTURES], st.session_state[_COUNT] = (*held, added), number
     return added
 
@@ -72,8 +78,8 @@ def clear() -> None:
 def whole(title: str, author: str) -> Report:
     """The report as it is now."""
     held = pictures()
-    cited = dict.fromkeys(key for each in held for key in each.about.cites)
-    return Report(title or "Report", author, date.today().isoformat(), held, versions(), bibtex(cited))
+    sources = {key: each.references[key] for each in held for key in each.about.cites}
+    return Report(title or "Report", author, date.today().isoformat(), held, versions(), sources)
 
 
 def _keep(found: Iterable[ReportPicture]) -> None:

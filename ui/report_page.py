@@ -110,7 +110,8 @@ def _of_views() -> list[Seen]:
         who = "all patches" if row is None else f"the {record.queries.roles[row]} token" if row == 0 else f"row {row}"
         title = f"{view.title}: where {who} look{'' if row is None else 's'}, layer {record.number}, head {head}"
         about = About(title, model=str(view.meta.get("model", "")), picture=str(view.meta.get("picture", "")))
-        pictures.append(Seen(about, view, partial(view_figure, view, layer, head, row)))
+        told = str(view.meta.get("weights", "")) if view.recorded else None
+        pictures.append(Seen(about, view, partial(view_figure, view, layer, head, row), recorded=told))
     return pictures
 
 

@@ -28,6 +28,8 @@ class ReportPicture:
     """Which weights the model had, and the hash of them."""
     caption: str = ""
     notes: str = ""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Key -> BibTeX of what it cites."""
 
     @property
     def size(self) -> int:

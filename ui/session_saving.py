@@ -11,6 +11,7 @@ from ui import pictures, session
 from ui.jobs import Progress
 from ui.session_file import session_bytes
 from ui.session_file_made import Chosen, session_of, titles
+from ui.session_file_parts import About
 from ui.take_away import seen
 from ui.take_away.seen import Seen
 
@@ -30,7 +31,8 @@ def panel() -> None:
         with st.popover(f"{len(results) + len(views) + len(answers)} things", icon=":material/checklist:"):
             title = st.text_input("Title of the session", "My session", key="session-title", max_chars=120)
             kept_views = _ticked("Views of all heads", views, [view.title for view in views], "views")
-            kept_answers = _ticked("Answers", answers, [str(each.text) for each in answers], "answers")
+            said = [f"{each.text} → {each.answer.text.strip()}" for each in answers]
+            kept_answers = _ticked("Answers", answers, said, "answers")
             kept = _ticked("Pictures and their numbers", results, titles(results), "results")
         _file(title, kept, kept_views, kept_answers)
 
@@ -49,7 +51,7 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
         return
     chosen = Chosen(results, views, [_told(each) for each in answers])
     link = results[0].about.link if results else ""
-    models = _models([each.about for each in results] + [about for about, *_ in chosen.answers])
+    models = _models(results, answers)
     uploads = dict(st.session_state.get("uploads", {}))
 
     def make(progress: Progress) -> bytes:
@@ -70,12 +72,18 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
 
 def _told(answered: Any) -> Any:
     """An answer with what is needed to make it again."""
-    about = seen.about(f"Answer of {answered.model.name}", "", "")
-    return about, answered.text, answered.answer, seen.view_of(answered)
+    weights = answered.model.card.weights
+    ids = ", ".join(picture.id for picture in answered.pictures)
+    about = About(f"Answer of {answered.model.name}", model=answered.model.name, weights=weights, picture=ids)
+    return about, answered
 
 
-def _models(abouts: list[Any]) -> dict[str, dict[str, str]]:
+def _models(results: list[Seen], answers: list[Any]) -> dict[str, dict[str, str]]:
+    """Which weights each model has, with their hash."""
     from ui.report import weights_of
+    from ui.report_made import model_hash
 
-    return {about.model: {"weights": weights_of(about)} for about in abouts if about.model}
-
+    found = {each.about.model: {"weights": weights_of(each.about)} for each in results if each.about.model}
+    for each in answers:
+        found[each.model.name] = {"weights": f"{each.model.card.weights or 'its own'}, {model_hash(each.model)}"}
+    return found

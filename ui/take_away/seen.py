@@ -35,6 +35,10 @@ class Seen:
     sentence: str = ""
     """How faithful it is, where that was measured."""
     numbers: Mapping[str, float] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Key -> BibTeX, for a picture that comes out of a session file; others cite the bibliography."""
+    recorded: str | None = None
+    """What a session file says of the weights; None where the model itself can be asked."""
 
     def drawn(self) -> Any:
         """The figure."""
@@ -82,21 +86,14 @@ def views() -> tuple[View, ...]:
     return tuple(_held(_VIEWS))
 
 
-def note_answer(answered: Any, view: View | None = None) -> None:
-    """Remember an answer, and the view that shows the rows of its words."""
+def note_answer(answered: Any) -> None:
+    """Remember an answer."""
     _hold(_ANSWERS, answered)
-    if view is not None:
-        st.session_state.setdefault("views of answers", weakref.WeakKeyDictionary())[answered] = view
 
 
 def answers() -> tuple[Any, ...]:
     """The answers of this visit that are still there, the last one first."""
     return tuple(_held(_ANSWERS))
-
-
-def view_of(answered: Any) -> View | None:
-    """The view that shows the rows of an answer's words."""
-    return st.session_state.get("views of answers", {}).get(answered)
 
 
 def about(title: str, snippet: str, link: str, cites: Iterable[str] = ()) -> About:
@@ -124,5 +121,5 @@ def _held(name: str) -> list[Any]:
 
 
 __all__ = [
-    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "view_of", "views",
+    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "views",
 ]  # fmt: skip
