@@ -127,6 +127,7 @@ def costs(bench: Bench, pruner: Pruner, amount: int) -> Costs | None:
         ("fewer-costs", bench.question, pruner, amount),
         lambda progress: fewer.costs_of(answered.model, answered.inputs, pruner.plan(bench.capture, amount)),
         label="Measuring what it costs", estimate="The prompt and a few new tokens, several times, with and without.",
+        lane="long",
     )  # fmt: skip
 
 
@@ -185,18 +186,21 @@ def _show_costs(paid: Costs) -> None:
     shown = (
         (left, "FLOPs of the prompt", "flops", lambda n: f"{n / 1e9:.2f} G", "Counted by torch; products only."),
         (right, "Cache", "cache_bytes", _bytes, "Keys and values that are held after the prompt."),
-        (left, "Prompt", "prefill_seconds", _milliseconds, "Measured here, median of three passes, through the hooks that drop."),
-        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median of three answers of five tokens."),
+        (left, "Prompt", "prefill_seconds", _milliseconds, "Measured here, median, through the hooks that drop."),
+        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median. A dash: lost in noise."),
     )
     for column, label, name, written, told in shown:
         whole, now = getattr(paid.whole, name), getattr(paid.fewer, name)
+        share = paid.share(name)
         column.metric(
-            label, written(now), f"{100 * (paid.share(name) - 1):+.0f} %", delta_color="inverse",
+            label, written(now), None if share != share else f"{100 * (share - 1):+.0f} %", delta_color="inverse",
             help=f"{told} With all visual tokens {written(whole)}.",
         )  # fmt: skip
 
 
 def _milliseconds(seconds: float) -> str:
+    if seconds != seconds:
+        return "–"
     return f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
@@ -215,7 +219,7 @@ def _really_dropped(said: Reduced) -> str:
     )
     if said.masked_differs is None:
         return f"{text} Merged tokens have no masked counterpart to compare with."
-    moved = f"moves no log-probability of the next token by more than {said.masked_differs:.1g}"
+    moved = f"moves no log-probability of the next token by more than {max(said.masked_differs, 1e-6):.6f}"
     return f"{text} Hiding the same tokens instead {moved}."
 
 

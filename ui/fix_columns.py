@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from ui.asking import Question
     from ui.results.fix import WordLogs
 
-_OWN = "fix own word"
-"""In the visit: (title of the column, word) of a word that only a fixed answer has."""
+_OWN = "said"
+"""Place in the link of a word that only a fixed answer has: "2.7" is word 7 of column 2."""
 
 
 def choose(column: Column, word: int) -> None:
     """Choose a word of any column: by its place in the plain answer where it has one."""
     partner = column.words.partner[word]
     if partner is None:
-        st.session_state[_OWN] = (column.title, word)
+        st.query_params[_OWN] = f"{column.number}.{word}"
     else:
-        st.session_state.pop(_OWN, None)
+        st.query_params.pop(_OWN, None)
         asking.choose_word(partner)
 
 
 def chosen_in(column: Column, plain_word: int, columns: Sequence[Column]) -> int | None:
     """The word of a column that is looked at; None where it does not say it."""
-    own = st.session_state.get(_OWN)
-    source = next((c for c in columns if own is not None and c.title == own[0] and own[1] < len(c.words.partner)), None)
-    if own is None or source is None:
+    number, _, place = st.query_params.get(_OWN, "").partition(".")
+    source = next((c for c in columns if str(c.number) == number), None)
+    if source is None or not (place.isascii() and place.isdigit()) or int(place) >= len(source.words.partner):
         return column.words.of_plain(plain_word)
     if source is column:
-        return int(own[1])
-    text = source.answered.answer.words[own[1]].text.lower()
+        return int(place)
+    text = source.answered.answer.words[int(place)].text.lower()
     return next((word.index for word in column.answered.answer.words if word.text.lower() == text), None)
 
 
@@ -56,13 +56,18 @@ def logs(question: Question, column: Column) -> WordLogs | None:
 
 def show_words(column: Column, chosen: int | None, read: WordLogs | None) -> None:
     """The answer; words that the plain one lacks are marked, and each tells its log-probability."""
-    from ui.words_line import words_line
+    from ui.results.answering import starts_with_space
+    from ui.words_line import WordChip, words_line
 
     if not column.answered.answer.words:
         st.info("This answer is empty.", icon=":material/info:")
         return
     marks = {n: "changed" for n, same in enumerate(column.words.same) if not same}
-    words = asking.chips(column.answered, marks=marks, tooltips=_tooltips(column, read))
+    tooltips = _tooltips(column, read)
+    words = [
+        WordChip(word.text, mark=marks.get(n, ""), tooltip=tooltips.get(n, ""), gap=starts_with_space(column.answered.answer, n))
+        for n, word in enumerate(column.answered.answer.words)
+    ]
     words_line(words, key=f"fix-words-{column.number}", chosen=chosen, on_choose=partial(choose, column))
 
 
@@ -80,14 +85,15 @@ def summary(column: Column, plain: Column, read: WordLogs | None) -> str:
     new = sum(not same for same in column.words.same)
     gone = len(plain.words.partner) - sum(p is not None for p in set(column.words.partner))
     if column.fix is None:
-        said = f"{len(column.words.same)} words and marks"
+        said = ""
     elif not new and fix.texts(column.answered.answer) == fix.texts(plain.answered.answer):
         said = "the same answer"
     else:
-        said = f"{new} other word{'' if new == 1 else 's'}, {gone} gone" if new or gone else "the same words in another order"
+        parts = [f"{new} new word{'' if new == 1 else 's'}"] * (new > 0) + [f"{gone} gone"] * (gone > 0)
+        said = ", ".join(parts) or "the same words, in another order"
     if read is None:
         return said
-    told = f"{said} · log-probability {read.own.sum():.2f}"
+    told = " · ".join(filter(None, (said, f"log-probability {read.own.sum():.2f}")))
     return told if column.fix is None else f"{told}, without the fix {read.plain.sum():.2f}"
 
 

@@ -22,30 +22,34 @@ Costs = dict[Fix | None, "AnswerCost | None"]
 
 def show(question: Question, plain: Answered, names: Sequence[str], maps: str) -> tuple[list[Fix], Costs]:
     """Draw all columns; the fixes that answered, and what each costs."""
-    heads, lines, pictures = (st.columns(1 + len(names), gap="small") for _ in range(3))
+    heads, slots, lines, pictures = (
+        st.columns(1 + len(names), gap="small", vertical_alignment="bottom" if row == 0 else "top") for row in range(4)
+    )
     fixes: list[Fix | None] = [None]
-    slots = []
-    for number, cell in enumerate(heads):
+    for cell, name in zip(heads, (None, *names), strict=True):
         with cell:
-            slots.append(_head(names[number - 1] if number else None, plain, fixes))
+            _head(name, plain, fixes)
     columns = _columns(question, plain, fixes, lines)
     _words(question, plain, columns, lines)
     image = _image(plain)
     _maps(question, plain, columns, pictures, image, maps == "change")
+    _said(question, columns, pictures)
     costs = _costs(question, plain, columns, slots)
     _logs(question, columns)
     return [column.fix for column in columns if column.fix is not None], costs
 
 
-def _head(name: str | None, plain: Answered, fixes: list[Fix | None]) -> Any:
-    """Title, options, and room for the cost."""
+def _head(name: str | None, plain: Answered, fixes: list[Fix | None]) -> None:
+    """Title and options."""
     import analysis
 
-    with st.container(horizontal=True, vertical_alignment="center", height=66, border=False):
-        st.markdown("**As it is**" if name is None else f"**{analysis.find(name).title}**", width="stretch")
-        if name is not None:
-            fixes.append(fix_view.options(name, plain))
-    return st.container(height=64, border=False)
+    if name is None:
+        st.markdown("**As it is**")
+        return
+    left, right = st.columns([3, 1], gap=None, vertical_alignment="bottom")
+    left.markdown(f"**{analysis.find(name).title}**")
+    with right:
+        fixes.append(fix_view.options(name, plain))
 
 
 def _columns(question: Question, plain: Answered, fixes: Sequence[Fix | None], lines: Sequence[Any]) -> list[Column]:
@@ -66,9 +70,6 @@ def _words(question: Question, plain: Answered, columns: Sequence[Column], lines
         with lines[column.number]:
             read = fix_columns.logs(question, column)
             fix_columns.show_words(column, _word(plain, column, columns), read)
-            st.caption(fix_columns.summary(column, columns[0], read))
-            if told := fix_columns.made_up(column):
-                st.markdown(told)
 
 
 def _word(plain: Answered, column: Column, columns: Sequence[Column]) -> int | None:
@@ -97,14 +98,26 @@ def _maps(
         first = own if column.number == 0 else first
 
 
+def _said(question: Question, columns: Sequence[Column], cells: Sequence[Any]) -> None:
+    """What became of the answer, below the map."""
+    for column in columns:
+        with cells[column.number]:
+            if told := fix_columns.made_up(column):
+                st.markdown(told)
+            st.caption(fix_columns.summary(column, columns[0], fix_columns.logs(question, column)))
+
+
 def _costs(question: Question, plain: Answered, columns: Sequence[Column], slots: Sequence[Any]) -> Costs:
     costs: Costs = {}
     for column in columns:
+        # Here, below the maps, what waits does not push them down.
+        paid = fix_view.cost(question, plain, column.fix)
+        costs[column.fix] = None if paid is None else paid.own
         with slots[column.number]:
-            costs[column.fix] = fix_view.cost(question, plain, column.fix)
-            paid = costs[column.fix]
-            if paid is not None:
-                fix_view.show_cost(paid, costs.get(None))
+            if paid is None:
+                st.caption("not timed yet")
+            else:
+                fix_view.show_cost(paid)
     return costs
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIRST = ("visual_contrastive_decoding", "vision_heads_reinforced", "random_heads_silenced")
 MOST = 4
-HEIGHT = 250
+HEIGHT = 310
 MAPS = {"word": "Its map", "change": "Change of its map"}
 
 
@@ -56,7 +56,7 @@ def options(name: str, answered: Answered) -> Fix:
 
     depth = 1 + max((site.layer for site in answered.answer.sites), default=0)
     method = fix.fitted(analysis.find(name), depth=depth, tokens=int((answered.asked.rows.roles == "image").sum()))
-    with st.popover("Options", icon=":material/tune:", key=f"options-{name}"):
+    with st.popover("", icon=":material/tune:", help="Options", key=f"options-{name}"):
         st.caption(method.summary)
         given = controls.for_method(method, prefix="fix-")
     return Fix(name, tuple(given.items()))
@@ -80,34 +80,47 @@ def answer_under(question: Question, plain: Answered, chosen: Fix) -> Answered |
     return session.part(("fixed", question, chosen), make, label=chosen.title)
 
 
-def cost(question: Question, plain: Answered, chosen: Fix | None) -> AnswerCost | None:
+@dataclass(frozen=True)
+class Paid:
+    """What an answer costs, and what the plain one costs, measured one right after the other."""
+
+    own: AnswerCost
+    plain: AnswerCost
+
+
+def cost(question: Question, plain: Answered, chosen: Fix | None) -> Paid | None:
     """Passes and seconds of an answer; None while they are measured."""
     from model_adapters.answer_cost import answer_cost
 
-    def measure(progress: Progress) -> AnswerCost:
+    def measure(progress: Progress) -> Paid:
         keywords = chosen.keywords(question.decoding) if chosen else {"decoding": question.decoding}
-        return answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, **keywords)
+        own = answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, **keywords)
+        progress.step(0.5)
+        if chosen is None:
+            return Paid(own, own)
+        return Paid(
+            own, answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, decoding=question.decoding)
+        )
 
+    # One at a time: two that are measured together slow each other down.
     return session.part(
-        ("fix-cost", question, chosen), measure, label="Counting passes and seconds",
-        estimate="Answers again a few times, keeping nothing.",
+        ("fix-cost", question, chosen), measure, label=f"Timing: {chosen.title if chosen else 'as it is'}", estimate="Answers again a few times, keeping nothing.",
+        lane="long",
     )  # fmt: skip
 
 
-def show_cost(paid: AnswerCost, plain: AnswerCost | None) -> None:
+def show_cost(found: Paid) -> None:
     """Passes and measured time of one more token, and what came before the first."""
+    paid, plain = found.own, found.plain
     if paid.token_passes != paid.token_passes:
-        st.caption(f"one token: {_passes(paid.first_passes)}, {_time(paid.first_seconds)}")
+        st.markdown(f"**{_time(paid.first_seconds)}** for one token · {_passes(paid.first_passes)}")
         return
-    times = ""
-    if plain is not None and plain is not paid and plain.token_seconds > 0:
-        times = f" ({paid.token_seconds / plain.token_seconds:.1f} ×)"
+    times = f" ({paid.token_seconds / plain.token_seconds:.1f} ×)" if plain is not paid and plain.token_seconds > 0 else ""
     st.markdown(
-        f"**{_time(paid.token_seconds)}** per token{times}",
+        f"**{_time(paid.token_seconds)}** / token{times} · {_passes(paid.token_passes)}",
         help=f"Measured here on this prompt, median. {_passes(paid.token_passes)} of the model per token; the first token is "
         f"there after {_passes(paid.first_passes)} and {_time(paid.first_seconds)}.",
     )
-    st.caption(f"{_passes(paid.token_passes)} per token · {_passes(paid.first_passes)} to the first")
 
 
 def _passes(count: float) -> str:

@@ -67,7 +67,7 @@ class Board {
     const all = this.own.length / amounts.length;
     const left = counts[at][this.depth];
     this.kept.textContent = pairs ? `window ${amounts[at]} × ${amounts[at]}` : `${amounts[at]} of ${all}`;
-    this.left = `layer ${this.depth} of 0 to ${this.data.depth - 1} reads ${left}`;
+    this.left = `layer ${this.depth} (0 to ${this.data.depth - 1}) reads ${left}`;
     this.box.dataset.left = left;
     this.tell();
     this.paint();
