@@ -31,6 +31,7 @@ def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
     page.file_uploader(key="session-files").upload("mine.zip", session_bytes(made_sessions.whole()), "application/zip")
     page.run()
     assert not page.exception and page.segmented_control(key="session").options == ["Made", "bundled:vit · Scene 3 · shipped"]
+    assert page.segmented_control(key="part").value == "answers"
     assert "probability 0.90" in words(page) and "log-probability -0.1" in words(page) and "entropy: 0.4" in words(page)
     page.segmented_control(key="part").set_value("maps").run()
     assert not page.exception and words(page).count("badge[deletion 0\\.31") == 4
@@ -120,6 +121,30 @@ def test_what_was_shown_is_saved_with_its_verdicts_and_opened_again():
     assert found.made["models"]["bundled:vit"]["weights"].split("sha256:")[1].isalnum()
 
 
+def test_an_answer_is_saved_word_by_word_and_opened_again():
+    import numpy as np
+
+    page = settled(page_at("words/ask", model="bundled:lvlm"), lambda page: "seen answers" in page.session_state)
+    (answered,) = [each() for each in page.session_state["seen answers"]]
+    page._page_hash = calc_hash("keep-sessions")
+    page.run()
+    page.button(key=next(b.key for b in page.button if b.label == "Save what is open")).click()
+    page = settled(page, lambda page: any("Download (" in b.label for b in page.get("download_button")))
+    kept = [job.future.result() for key, job in _jobs().items() if key[0] == "session file"]
+    found = [session for data in kept if (session := read_session(io.BytesIO(data))).answers][-1]
+    (answer,) = found.answers
+    assert answer.text == answered.answer.text and "".join(word.text for word in answer.words) in answer.text
+    view = found.views[answer.view]
+    for word in (word for word in answer.words if word.row is not None):
+        assert sum(word.shares) == pytest.approx(1, abs=1e-5) and word.alternatives[0][1] >= word.probability - 1e-6
+        for place in range(len(view.layers)):
+            live = answered.answer.rows[word.row][place]
+            assert np.abs(view.weights(place)[:, word.row, : live.shape[1]] - live).max() <= 0.004 * live.max() + 1e-6
+    page.file_uploader(key="session-files").upload("a.zip", kept[-1], "application/zip")
+    page.run()
+    assert not page.exception and "log-probability" in words(page)
+
+
 def _jobs():
     from ui import session
 
@@ -166,7 +191,7 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
         page.wait_for_selector("text=bad.zip:", timeout=30_000)
         page.wait_for_selector("text=log-probability")
         settle(page)
-        page.get_by_role("radio", name="red").or_(page.get_by_role("button", name="red", exact=True)).first.click()
+        page.locator("[class*=-words-0] .word", has_text="red").or_(page.get_by_text("red", exact=True)).first.click()
         page.wait_for_selector("text=probability 0.50")
         page.get_by_text("Maps · 4").click()
         page.wait_for_function("() => document.querySelectorAll('[data-testid=stBidiComponentIsolated]').length >= 4")
@@ -176,7 +201,7 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
         page.wait_for_selector("text=In the report now: 1 picture")
         page.keyboard.press("Escape")
         page.get_by_role("link", name="Report").click()
-        page.wait_for_selector("text=How it was made")
+        page.wait_for_selector("[aria-label=Caption]")
         settle(page)
         saved = {}
         for name in ("HTML", "PDF"):
