@@ -21,7 +21,7 @@ MOST = 32
 """Results of one visit; the one shown longest ago goes first."""
 MOST_HELD = 4
 """Views and answers, each."""
-_RESULTS, _VIEWS, _ANSWERS = "seen results", "seen views", "seen answers"
+_RESULTS, _VIEWS, _ANSWERS, _SHOWN = "seen results", "seen views", "seen answers", "seen views of answers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +86,17 @@ def views() -> tuple[View, ...]:
     return tuple(_held(_VIEWS))
 
 
-def note_answer(answered: Any) -> None:
-    """Remember an answer."""
+def note_answer(answered: Any, view: View | None = None) -> None:
+    """Remember an answer, and one view that shows the rows of its words."""
     _hold(_ANSWERS, answered)
+    if view is not None:
+        shown = st.session_state.setdefault(_SHOWN, weakref.WeakKeyDictionary())
+        shown[answered] = tuple(dict.fromkeys([*shown.get(answered, ()), view]))
+
+
+def views_of(answered: Any) -> tuple[View, ...]:
+    """The views in which the words of an answer were shown, the first one first."""
+    return st.session_state.get(_SHOWN, {}).get(answered, ())
 
 
 def answers() -> tuple[Any, ...]:
@@ -121,5 +129,5 @@ def _held(name: str) -> list[Any]:
 
 
 __all__ = [
-    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "views",
+    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "views", "views_of",
 ]  # fmt: skip
