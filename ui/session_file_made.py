@@ -28,8 +28,8 @@ class Chosen:
 
     results: Sequence[Seen] = ()
     views: Sequence[View] = ()
-    answers: Sequence[tuple[About, Answered]] = ()
-    """What it is, and the answer."""
+    answers: Sequence[tuple[About, Answered, tuple[View, ...]]] = ()
+    """What it is, the answer, and the views in which its words were shown; made anew where there are none."""
 
 
 def session_of(
@@ -51,10 +51,10 @@ def session_of(
     """
     views = list(chosen.views)
     answers = []
-    for about, found in chosen.answers:
+    for about, found, shown in chosen.answers:
         readable = len(found.answer) > 0 and bool(found.pictures)
         answers.append(answer_saved(about, found.text, found.answer, len(views) if readable else None))
-        views += views_of(about, found) if readable else []
+        views += (shown or views_of(about, found)) if readable else []
     kept = [_cited(seen) for seen in chosen.results]
     maps = tuple(_map(seen, picture(seen.about.picture)) for seen in kept if _is_map(seen))
     results = tuple(_result(seen) for seen in kept if not _is_map(seen))

@@ -75,7 +75,7 @@ def _told(answered: Any) -> Any:
     weights = answered.model.card.weights
     ids = ", ".join(picture.id for picture in answered.pictures)
     about = About(f"Answer of {answered.model.name}", model=answered.model.name, weights=weights, picture=ids)
-    return about, answered
+    return about, answered, seen.views_of(answered)
 
 
 def _models(results: list[Seen], answers: list[Any]) -> dict[str, dict[str, str]]:
