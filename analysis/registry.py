@@ -15,6 +15,7 @@ NEEDS: dict[str, str] = {
     "square": "needs square attention over one global set of tokens; here queries and keys differ, or lie in windows",
     "grid": "needs tokens that lie on the image",
     "cross": "needs other tokens that read those of the image by cross-attention; here there are none",
+    "small": "needs a small graph, as it is solved once per token: at most 50,000 edges, layers times tokens squared",
     "class_token": "needs a class token; this model has none",
     "gradients": "needs gradients of a target",
     "values": "needs the value vectors",
@@ -128,6 +129,11 @@ def find(name: str) -> Method:
     if name not in METHODS:
         raise ValueError(f"no method is named {name!r}. There are {sorted(METHODS)}.")
     return METHODS[name]
+
+
+def options_of(function: Callable[..., Any]) -> tuple[Option, ...]:
+    """The keywords of a function that a control, or a study file, can give."""
+    return tuple(_options(function, typing.get_type_hints(function, include_extras=True)))
 
 
 def _options(function: Callable[..., Any], hints: dict[str, Any]) -> Iterable[Option]:

@@ -65,21 +65,40 @@ def read_coco(annotations: Path | str, images: Path | str | None = None, *, capt
     path = Path(annotations)
     document = _document(path)
     folder = _folder(path, images)
-    names = _categories(document, path)
-    broken: list[str] = []
-    things = _things(document, names, broken)
-    said = _captions([document.get("captions"), _document(Path(captions)).get("annotations") if captions else None], broken)
+    said = _document(Path(captions)).get("annotations") if captions else None
+    entries, broken = annotated(document, path.name, captions=said)
     found, missing = [], []
-    for number, name in _images(document, broken):
+    for name, things, sentences in entries:
         file = folder / name
         if not file.is_file():
             missing.append(name)
             continue
-        found.append(AnnotatedImage(file, name, tuple(things.get(number, ())), tuple(said.get(number, ()))))
+        found.append(AnnotatedImage(file, name, things, sentences))
     if not found:
         count = len(missing)
         raise ValueError(f"none of the {count} images of {path.name} is in {folder}: the first would be {missing[:1] or 'none'}.")
+    names = _categories(document, path.name)
     return CocoSet(path.stem, tuple(found), tuple(dict.fromkeys(names.values())), tuple(missing), tuple(_cut(broken)))
+
+
+def annotated(
+    document: dict[str, Any], called: str, captions: Any = None
+) -> tuple[list[tuple[str, tuple[str, ...], tuple[str, ...]]], list[str]]:
+    """The images of a document: name, things and captions of each, there or not; and the records that are broken.
+
+    Args:
+        document: what an annotations file holds.
+        called: what to call the document in complaints.
+        captions: more sentences, as an annotations file lists them.
+    """
+    if not isinstance(document, dict):
+        raise ValueError(f"{called} holds a {type(document).__name__}, where COCO's format has 'images' and 'annotations'.")
+    names = _categories(document, called)
+    broken: list[str] = []
+    things = _things(document, names, broken)
+    said = _captions([document.get("captions"), captions], broken)
+    found = _images(document, broken)
+    return [(name, tuple(things.get(number, ())), tuple(said.get(number, ()))) for number, name in found], broken
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -103,18 +122,18 @@ def _folder(path: Path, images: Path | str | None) -> Path:
     return Path(images)
 
 
-def _categories(document: dict[str, Any], path: Path) -> dict[Any, str]:
+def _categories(document: dict[str, Any], called: str) -> dict[Any, str]:
     for part in ("images", "annotations", "categories"):
         if not isinstance(document.get(part), list) or not document[part]:
             there = ", ".join(str(name) for name in document) or "nothing"
-            raise ValueError(f"{path.name} has no {part}: COCO's format lists them under {part!r}. It has {there}.")
+            raise ValueError(f"{called} has no {part}: COCO's format lists them under {part!r}. It has {there}.")
     found = {
         entry["id"]: str(entry["name"]).lower().replace("_", " ")
         for entry in document["categories"]
         if isinstance(entry, dict) and {"id", "name"} <= set(entry)
     }
     if not found:
-        raise ValueError(f"no category of {path.name} has both an 'id' and a 'name'.")
+        raise ValueError(f"no category of {called} has both an 'id' and a 'name'.")
     return found
 
 

@@ -1,0 +1,61 @@
+"""One record of a data set: a picture and what is known of it, read only when its turn comes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from studies.errors import Unreadable
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A picture, and whatever the data says of it."""
+
+    key: str
+    """As the data calls it: a path, a number, a name in a shard."""
+    image: Image.Image
+    """RGB, upright."""
+    label: str | None = None
+    question: str | None = None
+    answer: str | None = None
+    objects: tuple[str, ...] | None = None
+    """Names of the things that are there; None where the data does not say."""
+
+    def asked(self, question: str | None) -> Record:
+        """With this question, unless the data has its own."""
+        return self if self.question is not None or question is None else replace(self, question=question)
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A record that is not read yet."""
+
+    number: int
+    """Of all records of the data set."""
+    key: str
+    read: Callable[[], Record]
+    """Reads and decodes it, or raises `Unreadable`; called in a thread."""
+
+
+def picture_of(content: bytes) -> Image.Image:
+    """The decoded picture, upright, in RGB."""
+    if not content:
+        raise Unreadable("the file of the picture is empty")
+    try:
+        with Image.open(io.BytesIO(content)) as opened:
+            opened.load()
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise Unreadable(f"the picture is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, ZeroDivisionError) as error:
+        raise Unreadable(f"the picture cannot be decoded: {' '.join(str(error).split())[:200]}") from error
+
+
+def text_of(value: Any) -> str | None:
+    """A field as text; None stays None."""
+    return None if value is None else str(value)
