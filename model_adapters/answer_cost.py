@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_adapters.decoding import Decoding
-from model_adapters.edits import Edit
 from model_adapters.generate import Generation, generate
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
-from model_adapters.planned import Plan
 from model_adapters.site import NOTHING
 
 
@@ -36,44 +33,64 @@ class AnswerCost:
 
 
 def answer_cost(
+    model: Model, inputs: Inputs, *, max_new_tokens: int, repeats: int = 3, patience: float = 2.0, **way: Any
+) -> AnswerCost:
+    """The cost of one way to answer: `answer_costs` says what is measured.
+
+    Args:
+        model: an LVLM.
+        inputs: one prompt.
+        max_new_tokens: the longest answer.
+        repeats: how many times it is timed at most.
+        patience: seconds after which nothing is timed again.
+        way: edits and decoding, as for `generate`.
+    """
+    return answer_costs(model, inputs, (way,), max_new_tokens=max_new_tokens, repeats=repeats, patience=patience)[0]
+
+
+def answer_costs(
     model: Model,
     inputs: Inputs,
+    ways: Sequence[Mapping[str, Any]],
     *,
     max_new_tokens: int,
-    edits: Iterable[Edit | Plan] | Edit | Plan = (),
-    decoding: Decoding | None = None,
     repeats: int = 3,
     patience: float = 2.0,
-) -> AnswerCost:
+) -> tuple[AnswerCost, ...]:
     """Answer with the first token only and to the end, count the passes of both and time them; no attention is kept.
+
+    Ways are timed in turn, so that a machine that slows down slows all of them.
 
     Args:
         model: an LVLM. It is held meanwhile, so that no other work is counted along.
         inputs: one prompt.
+        ways: edits and decoding of each, as for `generate`.
         max_new_tokens: the longest answer.
-        edits: as for `generate`.
-        decoding: as for `generate`.
         repeats: how many times each is timed at most.
         patience: seconds after which nothing is timed again.
     """
 
-    def run(longest: int) -> tuple[Generation, int, float]:
+    def run(way: Mapping[str, Any], longest: int) -> tuple[int, int, float]:
         with model.lock, _counted(model.module) as count:
             start = _clock(model.device)
-            found = generate(model, inputs, max_new_tokens=longest, keep=NOTHING, edits=edits, decoding=decoding)
+            found = generate(model, inputs, max_new_tokens=longest, keep=NOTHING, **way)
             if not isinstance(found, Generation):
                 raise TypeError("one prompt has one answer.")
-            return found, count[0], _clock(model.device) - start
+            return len(found.tokens), count[0], _clock(model.device) - start
 
-    run(1)  # warms up
-    firsts: list[tuple[Generation, int, float]] = []
-    wholes: list[tuple[Generation, int, float]] = []
+    runs: list[list[tuple[tuple[int, int, float], tuple[int, int, float]]]] = [[] for _ in ways]
+    for way in ways:
+        run(way, 1)  # warms up
     begun = time.perf_counter()
-    while len(firsts) < max(repeats, 1) and (not firsts or time.perf_counter() - begun < patience):
-        firsts.append(run(1))
-        wholes.append(run(max_new_tokens))
-    tokens, first_passes, passes = len(wholes[0][0].tokens), firsts[0][1], wholes[0][1]
-    first, whole = (float(np.median([seconds for _, _, seconds in each])) for each in (firsts, wholes))
+    while len(runs[0]) < max(repeats, 1) and (not runs[0] or time.perf_counter() - begun < patience):
+        for way, own in zip(ways, runs, strict=True):
+            own.append((run(way, 1), run(way, max_new_tokens)))
+    return tuple(_summed(own) for own in runs)
+
+
+def _summed(runs: Sequence[tuple[tuple[int, int, float], tuple[int, int, float]]]) -> AnswerCost:
+    (_, first_passes, _), (tokens, passes, _) = runs[0]
+    first, whole = (float(np.median([run[which][2] for run in runs])) for which in (0, 1))
     more = tokens - 1
     each = (float("nan"),) * 2 if more < 1 else ((passes - first_passes) / more, max(whole - first, 0.0) / more)
     return AnswerCost(tokens, first_passes, each[0], first, each[1])

@@ -93,7 +93,6 @@ def layers(bench: Bench) -> None:
     import analysis
     from ui.figures import draw
 
-    statistic = controls.pick("alike", "Layers are compared by", ("spearman", "kendall", "overlap"), format=str.capitalize)
     asked = asking_of(bench.question)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -109,7 +108,9 @@ def layers(bench: Bench) -> None:
         )  # fmt: skip
         st.caption("A layer whose maps hold few patterns is one that could read fewer tokens: gamma-MoD chooses layers so.")
     with right:
-        st.markdown("**Do layers rank the visual tokens alike?** (after G-Search)")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown("**Do layers rank the visual tokens alike?** (after G-Search)", width="stretch")
+            statistic = controls.pick("alike", "By", ("spearman", "kendall", "overlap"), format=str.capitalize)
         alike = session.get(
             ("fewer-alike", bench.question, statistic),
             lambda progress: analysis.find("ranking_similarity").function(bench.capture, statistic=statistic),
@@ -133,9 +134,10 @@ def family(able: Mapping[str, str], unable: Mapping[str, str]) -> None:
         title = analysis.find(member.name).title if member.here else member.name
         rows.append(
             {
-                "Member": title, "Where": member.stage, "Tokens are ranked by": member.score, "Whose rows": member.rows or "–",
-                "The others are": member.action, "Reads the question": "yes" if member.reads_text else "no",
+                "Member": title.split(":")[0],
                 "Here": "not built in" if not member.here else "refused" if title in unable else "works",
+                "Where": member.stage, "Tokens are ranked by": member.score, "Whose rows": member.rows or "–",
+                "The others are": member.action, "Reads the question": "yes" if member.reads_text else "no",
             }
         )  # fmt: skip
-    st.dataframe(rows, key="family", hide_index=True, width="stretch", height=38 + 35 * len(rows))
+    st.dataframe(rows, key="family", hide_index=True, width="stretch", height="content")

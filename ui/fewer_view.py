@@ -70,7 +70,7 @@ def pick(bench: Bench, able: dict[str, str]) -> Pruner:
     import analysis
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width=520):
+        with st.container(width=640):
             start = START if START in able else next(iter(able))
             name = controls.pick("pruner", "What stays is chosen by", list(able), default=start, format=lambda m: able[m])
         method = fewer.fitted(analysis.find(name), fewer.depth_of(bench.capture))
@@ -136,8 +136,9 @@ def show_plan(bench: Bench, pruner: Pruner, amount: int) -> None:
     from ui.figures import draw
 
     plan = pruner.plan(bench.capture, amount)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"Faded patches are gone; half faded ones were merged into another. {plan.left_out}", width="stretch")
+    left, right = st.columns([7, 1], vertical_alignment="center")
+    left.caption(f"Faded patches are gone; half faded ones were merged into another. {plan.left_out.replace('`', '')}")
+    with right:
         page.take_away(
             plan, lambda: draw(plan), key="fewer-plan", title=f"{pruner.title}, {amount}",
             snippet=fix_snippet.fewer_snippet(asking_of(bench.question), pruner, amount),
@@ -187,13 +188,14 @@ def _show_costs(paid: Costs) -> None:
         (left, "FLOPs of the prompt", "flops", lambda n: f"{n / 1e9:.2f} G", "Counted by torch; products only."),
         (right, "Cache", "cache_bytes", _bytes, "Keys and values that are held after the prompt."),
         (left, "Prompt", "prefill_seconds", _milliseconds, "Measured here, median, through the hooks that drop."),
-        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median. A dash: lost in noise."),
+        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median of rounds; a dash is lost in noise."),
     )
     for column, label, name, written, told in shown:
         whole, now = getattr(paid.whole, name), getattr(paid.fewer, name)
-        share = paid.share(name)
+        share, unsure = paid.share(name), name in paid.unsure
+        change = None if share != share else f"{100 * (share - 1):+.0f} %{', unsure' if unsure else ''}"
         column.metric(
-            label, written(now), None if share != share else f"{100 * (share - 1):+.0f} %", delta_color="inverse",
+            label, written(now), change, delta_color="off" if unsure else "inverse",
             help=f"{told} With all visual tokens {written(whole)}.",
         )  # fmt: skip
 

@@ -132,7 +132,8 @@ def show_map(
     map_view(column.answered.pictures[image].image, shown, key=f"fix-map-{column.number}", height=HEIGHT, title="")
     with st.container(horizontal=True, vertical_alignment="center"):
         share = f"{100 * image_share(answer, word):.0f} % of it on the image"
-        st.caption(f"“{answer.words[word].text}” · {share}", width="stretch")
+        instead = "" if column.words.same[word] else ", said instead"
+        st.caption(f"“{answer.words[word].text}”{instead} · {share}", width="stretch")
         _take_away(question, column, shown, word, differs)
     return own
 

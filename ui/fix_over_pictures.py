@@ -93,13 +93,13 @@ def _show(question: Question, found: fix_measured.FixMeasured) -> None:
     from ui.figures import draw
     from ui.fix_view import asking_of
 
-    left, right = st.columns([3, 4], gap="medium")
+    left, right = st.columns([1, 1], gap="medium")
     figure = draw(found)
     with left:
         st.plotly_chart(figure, key="fix-measured", width="stretch", config={"displayModeBar": False})
     with right:
         rows = fix_measured.table_of(found)
-        st.dataframe(rows, key="fix-figures", hide_index=True, width="stretch", height=38 + 35 * len(rows))
+        st.dataframe(rows, key="fix-figures", hide_index=True, width="stretch", height="content")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(found.sentence, width="stretch")
         page.take_away(

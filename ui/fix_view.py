@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -90,22 +90,17 @@ class Paid:
 
 def cost(question: Question, plain: Answered, chosen: Fix | None) -> Paid | None:
     """Passes and seconds of an answer; None while they are measured."""
-    from model_adapters.answer_cost import answer_cost
+    from model_adapters.answer_cost import answer_costs
 
     def measure(progress: Progress) -> Paid:
-        keywords = chosen.keywords(question.decoding) if chosen else {"decoding": question.decoding}
-        own = answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, **keywords)
-        progress.step(0.5)
-        if chosen is None:
-            return Paid(own, own)
-        return Paid(
-            own, answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, decoding=question.decoding)
-        )
+        ways: list[Any] = [{"decoding": question.decoding}, *([chosen.keywords(question.decoding)] if chosen else [])]
+        found = answer_costs(plain.model, plain.inputs, ways, max_new_tokens=question.longest)
+        return Paid(found[-1], found[0])
 
     # One at a time: two that are measured together slow each other down.
     return session.part(
-        ("fix-cost", question, chosen), measure, label=f"Timing: {chosen.title if chosen else 'as it is'}", estimate="Answers again a few times, keeping nothing.",
-        lane="long",
+        ("fix-cost", question, chosen), measure, label=f"Timing: {chosen.title if chosen else 'as it is'}",
+        estimate="Answers again a few times, keeping nothing.", lane="long",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from ui import colours
 from ui.figures.curves import line
-from ui.figures.frame import band, framed, humane, level
+from ui.figures.frame import band, framed, humane, level, whiskers
 from ui.figures.rules import Look, rule
 from ui.results.fewer_curves import AGAINST, BASELINES, MEASURES, FewerCurves
 
@@ -20,7 +20,7 @@ def _(result: FewerCurves, look: Look) -> go.Figure:
 
 
 def fewer_curves(result: FewerCurves, measure: str = "agreement", against: str = "read") -> go.Figure:
-    """A curve per pruner; baselines are grey, and the band is the interval of the first of them.
+    """A curve per pruner with its intervals; baselines are grey, and the band is the interval of chance.
 
     Args:
         result: what was measured.
@@ -36,7 +36,8 @@ def fewer_curves(result: FewerCurves, measure: str = "agreement", against: str =
         plain = method in BASELINES
         colour = colours.NEUTRAL if plain else colours.category(number)
         number += not plain
-        figure.add_trace(band(x, low[row][order], high[row][order], colour))
+        if method == BASELINES[0]:
+            figure.add_trace(band(x, low[row][order], high[row][order], colour))
         texts = [
             f"{title}<br>{humane(budget, '%')} of the visual tokens, {humane(read, '%')} read per layer: {humane(value)} "
             f"({humane(a)} to {humane(b)})"
@@ -45,8 +46,12 @@ def fewer_curves(result: FewerCurves, measure: str = "agreement", against: str =
                 strict=True,
             )
         ]  # fmt: skip
-        trace = line(x, values[row][order], colour, title, text=texts, hovertemplate="%{text}<extra></extra>")
-        if plain:
+        name = title.split(":")[0]
+        trace = line(x, values[row][order], colour, name, text=texts, hovertemplate="%{text}<extra></extra>")
+        if not plain:
+            trace.error_y = whiskers(values[row][order], low[row][order], high[row][order])
+            trace.error_y.color = colours.translucent(colour, 0.5)
+        else:
             trace.line.dash = _DASHES[BASELINES.index(method)]
         figure.add_trace(trace)
     if measure == "accuracy" and np.isfinite(result.full_accuracy):

@@ -21,7 +21,7 @@ def _(result: WordLogs, look: Look) -> go.Figure:
     """A row per word: to the model under the fix, and to the model as it is, which reads the same words."""
     places = np.arange(len(result.words))
     texts = [
-        f"“{word}”: log-probability {own:.2f}, without the fix {plain:.2f}"
+        f"“{word}”: log-probability {own:.2f}" + (f", without the fix {plain:.2f}" if result.fix else "")
         for word, own, plain in zip(result.words, result.own, result.plain, strict=True)
     ]
     shades = [KEPT if same else NEW for same in result.same]
@@ -34,9 +34,10 @@ def _(result: WordLogs, look: Look) -> go.Figure:
     )  # fmt: skip
     shared = {"y": places, "text": texts, "hovertemplate": "%{text}<extra></extra>", "mode": "markers"}
     bare = {"symbol": "diamond", "size": 8, "color": colours.NEUTRAL}
-    figure.add_scatter(x=result.plain, name="without", marker=bare, **shared)
+    if result.fix:
+        figure.add_scatter(x=result.plain, name="without", marker=bare, **shared)
     figure.add_scatter(x=result.own, name="with the fix", marker={"size": 8, "color": shades}, **shared)
-    framed(figure, x="Log-probability", height=86 + _ROW * len(places), legend=True)
+    framed(figure, x="Log-probability", height=86 + _ROW * len(places), legend=bool(result.fix))
     ticks = {"tickvals": places, "ticktext": list(result.words), "range": [len(places) - 0.5, -0.5], "tickfont": {"size": 11}}
     return figure.update_yaxes(showgrid=False, zeroline=False, **ticks)
 

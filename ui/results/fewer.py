@@ -230,6 +230,8 @@ class Costs:
 
     whole: AnsweringCost
     fewer: AnsweringCost
+    unsure: frozenset[str] = frozenset()
+    """Times whose change is smaller than its spread over the rounds."""
 
     def share(self, name: str) -> float:
         """What is left of one number."""
@@ -237,6 +239,7 @@ class Costs:
         return getattr(self.fewer, name) / whole if whole else float("nan")
 
 
+TIMES = ("prefill_seconds", "token_seconds")
 ROUNDS, PATIENCE = 5, 3.0
 """So often both are timed in turn, and after so many seconds not again."""
 
@@ -247,9 +250,16 @@ def costs_of(model: ma.Model, inputs: ma.Inputs, plan: VisualPlan) -> Costs:
     rounds: list[tuple[AnsweringCost, AnsweringCost]] = []
     while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - begun < PATIENCE):
         rounds.append((answering_cost(model, inputs), answering_cost(model, inputs, edits)))
-    return Costs(_median([whole for whole, _ in rounds]), _median([fewer for _, fewer in rounds]))
+    unsure = frozenset(name for name in TIMES if _crosses([getattr(few, name) - getattr(whole, name) for whole, few in rounds]))
+    return Costs(_median([whole for whole, _ in rounds]), _median([few for _, few in rounds]), unsure)
+
+
+def _crosses(changes: Sequence[float]) -> bool:
+    """Whether the middle half of some changes lies on both sides of zero."""
+    low, high = np.quantile(changes, [0.25, 0.75])
+    return bool(low <= 0 <= high)
 
 
 def _median(found: Sequence[AnsweringCost]) -> AnsweringCost:
-    prefill, token = (float(np.median([getattr(cost, name) for cost in found])) for name in ("prefill_seconds", "token_seconds"))
+    prefill, token = (float(np.median([getattr(cost, name) for cost in found])) for name in TIMES)
     return replace(found[0], prefill_seconds=prefill, token_seconds=token if token > 0 else float("nan"))

@@ -117,9 +117,9 @@ def told(decoding: Decoding) -> str:
 
 
 _CHAIR = (
-    ("CHAIR_i", "Made-up share of what is named (CHAIR i)", -1, True),
-    ("CHAIR_s", "Descriptions with something made up (CHAIR s)", -1, True),
-    ("recall", "Recall: share of what is there that is named", 1, True), ("mentions", "Things named per description", 0, False),
+    ("CHAIR_i", "CHAIR i: made-up share of what is named", -1, True),
+    ("CHAIR_s", "CHAIR s: descriptions that make up", -1, True),
+    ("recall", "Recall: named of what is there", 1, True), ("mentions", "Things named per description", 0, False),
     ("words", "Words per description", 0, False),
 )  # fmt: skip
 _POPE = (
