@@ -15,7 +15,10 @@ from typing import Any, Literal
 
 Lane = Literal["quick", "long"]
 WORKERS: dict[Lane, int] = {"quick": 2, "long": 1}
-KEPT = {"model": 3, "subject": 6, "view": 8, "prune-asked": 2, "sinks": 6, "session file": 4, "answer": 8, "fixed": 8, "fewer-seen": 2}
+KEPT = {
+    "model": 3, "subject": 6, "view": 8, "prune-asked": 2, "sinks": 6, "session file": 4,
+    "answer": 8, "fixed": 8, "fewer-seen": 2,
+}  # fmt: skip
 """Finished jobs whose results are kept, by the first word of their key; the one used longest ago goes first."""
 KEPT_OTHERWISE = 64
 
