@@ -102,7 +102,7 @@ def two_hop_word_map(
         layer: which cross-attention of the connector, counted among them; the last by default.
         image: which of several images.
     """
-    site = _crossing(capture.sites, capture.layouts, layer)
+    site = crossing(capture.sites, capture.layouts, layer)
     step, queries = answer.word(word).steps[0], np.flatnonzero(answer.image)
     first = np.stack([row.mean(0) for row in answer.rows[step]]).mean(0, dtype=np.float64)[queries]
     second = capture.weights[site].astype(np.float64).mean(0)
@@ -133,7 +133,7 @@ def two_hop_relevance(
         image: which of several images.
     """
     capture = _with_gradients(answer)
-    site = _crossing(capture.sites, layouts, layer)
+    site = crossing(capture.sites, layouts, layer)
     if site not in capture.gradients:
         raise ValueError(f"gradients of {site.name} are needed; keep all sites.")
     first = decoder_relevance(answer, word)[np.flatnonzero(answer.image)]
@@ -141,7 +141,7 @@ def two_hop_relevance(
     return _two_hops(answer, first, _step(capture, site), layouts[site], image, label)
 
 
-def _crossing(sites: tuple[Site, ...], layouts: Mapping[Site, Layout], layer: int) -> Site:
+def crossing(sites: tuple[Site, ...], layouts: Mapping[Site, Layout], layer: int) -> Site:
     """The cross-attention in which learned queries look at patches."""
     mine = [site for site in sites if site.tower == "connector"]
     found = [s for s in mine if layouts[s].keys.placed.any() and not layouts[s].queries.placed.any()]

@@ -22,6 +22,8 @@ from ui.recording import View, known_numbers
 from ui.tensors import publish, url
 from ui.viewer.from_capture import map_of
 from ui.viewer.memory import decided
+from ui.words_line import SCRIPT as WORDS
+from ui.words_line import WordChip, style
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,7 +34,7 @@ Fuse = Literal["mean", "max", "single"]
 Mode = Literal["raw", "sinks removed", "relative"]
 SCRIPTS = (
     "scales.js", "packing.js", "geometry.js", "rows.js", "elements.js", "export.js", "stage.js", "navigator.js",
-    "panel.js", "viewer.js", "listening.js", "map.js", "entry.js",
+    "panel.js", "viewer.js", "answer.js", "listening.js", "map.js", "entry.js",
 )  # fmt: skip
 _FOLDER = Path(__file__).parent
 _MAPS: dict[bytes, MapView] = {}
@@ -44,7 +46,27 @@ def _text(*names: str) -> str:
     return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
-_component = st.components.v2.component("headlight_viewer", css=_text("viewer.css"), js=_text(*SCRIPTS))
+def _script() -> str:
+    after = SCRIPTS.index("elements.js") + 1
+    return "\n".join((_text(*SCRIPTS[:after]), WORDS.read_text(encoding="utf-8"), _text(*SCRIPTS[after:])))
+
+
+_component = st.components.v2.component("headlight_viewer", css=_text("viewer.css") + style(), js=_script())
+
+
+@dataclass(frozen=True)
+class Words:
+    """An answer whose words are asked, in the place of patches."""
+
+    chips: tuple[WordChip, ...]
+    rows: tuple[int, ...]
+    """The row of each word in the view."""
+    chosen: int
+    """The word that is shown before any is hovered."""
+
+    def __post_init__(self) -> None:
+        if len(self.chips) != len(self.rows):
+            raise ValueError(f"each word needs a row. Got {len(self.chips)} words and {len(self.rows)} rows.")
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,7 @@ def viewer(
     fuse: Fuse | None = None,
     mode: Mode | None = None,
     height: int = 640,
+    words: Words | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> ViewerState:
     """The picture with the attention of whatever is under the mouse, and all heads as small maps beside it.
@@ -85,6 +108,8 @@ def viewer(
         fuse: how heads are put together.
         mode: raw weights, without sinks, or relative to the mean row.
         height: pixels that the whole viewer may take.
+        words: the words of an answer, of a view whose rows are its tokens. They stand beside the picture; hovering one paints
+            it, hovering a patch lights those that looked there. The selection then holds the chosen one as "word".
         on_change: called before the page runs again because something was chosen.
     """
     given = {"layer": layer, "head": head, "fuse": fuse, "mode": mode}
@@ -97,9 +122,10 @@ def viewer(
     first = {"selection": start | {"pins": [], "sort": ""}}
     memory = st.session_state.setdefault(f"viewer memory: {key}", {})
     chosen = decided(memory, given, st.session_state.get(key, first)["selection"])
+    told = {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0}), "words": _spelled(words)}
     _component(
         key=key,
-        data=_sent(_header(view, height, key) | {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0})}),
+        data=_sent(_header(view, height, key) | told),
         default=first,
         on_selection_change=on_change or _nothing,
     )
@@ -139,6 +165,12 @@ def _sent(header: dict[str, Any]) -> list[dict[str, Any]]:
     return [header]
 
 
+def _spelled(words: Words | None) -> dict[str, Any] | None:
+    if words is None:
+        return None
+    return {"chips": [asdict(chip) for chip in words.chips], "rows": list(words.rows), "chosen": words.chosen}
+
+
 def _nothing() -> None:
     pass
 
@@ -174,4 +206,4 @@ def _state(view: View, selection: Mapping[str, Any]) -> ViewerState:
     )
 
 
-__all__ = ["Fuse", "MapView", "Mode", "View", "ViewerState", "map_of", "map_view", "viewer"]
+__all__ = ["Fuse", "MapView", "Mode", "View", "ViewerState", "Words", "map_of", "map_view", "viewer"]

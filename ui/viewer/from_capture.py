@@ -48,7 +48,7 @@ def view_of(
     first = capture.weights[capture.sites[0]]
     if first.ndim != 3:
         raise ValueError(f"a view shows one input; this capture has a batch: weights {first.shape}. Give one image, not a list.")
-    picture, shown = _picture(image)
+    picture, shown = picture_of(image)
     layers = tuple(_layer(capture, site, shown, image_index) for site in capture.sites)
     labels, probabilities = _answer(capture)
     return View(
@@ -66,7 +66,7 @@ def view_of(
 
 def map_of(token_map: TokenMap, image: Image.Image, *, title: str = "") -> MapView:
     """An analysis' map over its picture, for `map_view`."""
-    picture, shown = _picture(image)
+    picture, shown = picture_of(image)
     tokens = _tokens(token_map.rows, token_map.size, shown, 0)
     return MapView(
         title=title or token_map.label,
@@ -124,7 +124,7 @@ def _answer(capture: Capture) -> tuple[tuple[str, ...], tuple[float, ...]]:
     return tuple(capture.labels), tuple((powers / powers.sum()).tolist())
 
 
-def _picture(image: Image.Image) -> tuple[Picture, tuple[int, int]]:
+def picture_of(image: Image.Image) -> tuple[Picture, tuple[int, int]]:
     """The picture as PNG where that is small, else JPEG; and its size."""
     image = image.convert("RGB")
     if max(image.size) > _SIDE:

@@ -34,7 +34,10 @@ Viewer.prototype.listen = function listen() {
     this.scrollToChosen();
   });
   this.stage.heat.addEventListener("keydown", (event) => this.keyOnPicture(event));
-  this.stage.heat.addEventListener("blur", () => this.leavePatch());
+  this.stage.heat.addEventListener("blur", () => {
+    if (this.layer) this.light(-1);
+    this.leavePatch();
+  });
   this.panel.viewer.addEventListener("keydown", (event) => this.key(event));
 };
 
@@ -46,6 +49,10 @@ Viewer.prototype.leavePatch = function leavePatch() {
 
 Viewer.prototype.pinAt = function pinAt(x, y) {
   if (!this.layer) return;
+  if (this.words) {
+    this.hold(hit(this.layer.keyBoxes, x, y));
+    return;
+  }
   const row = hit(this.layer.queryBoxes, x, y);
   if (row < 0) return;
   const [cx, cy] = centre(this.layer.queryBoxes, row);
@@ -70,7 +77,13 @@ Viewer.prototype.scrollToChosen = function scrollToChosen() {
 Viewer.prototype.keyOnPicture = function keyOnPicture(event) {
   if (!this.layer || event.shiftKey || event.ctrlKey || event.altKey || event.metaKey) return;
   const step = STEPS[event.key];
-  if (step) {
+  if (step && this.words) {
+    event.preventDefault();
+    this.walkPatches(step);
+  } else if ((event.key === "Enter" || event.key === " ") && this.words) {
+    event.preventDefault();
+    this.hold(this.lit);
+  } else if (step) {
     event.preventDefault();
     const boxes = this.layer.queryBoxes;
     const now = this.hover?.kind === "point" ? hit(boxes, this.hover.x, this.hover.y) : -1;

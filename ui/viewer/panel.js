@@ -50,6 +50,7 @@ function buildPanel(root, act) {
   const readout = element("div", { class: "readout", "aria-live": "polite" }, under);
 
   const side = element("div", { class: "side" }, body);
+  const words = element("div", { class: "answer", hidden: true }, side);
   const chips = element("div", { class: "chips", role: "group", "aria-label": "Tokens without a place on the picture" }, side);
   const note = element("div", { class: "note" }, side);
   const head = element("div", { class: "headline" }, side);
@@ -65,7 +66,7 @@ function buildPanel(root, act) {
     element("dd", {}, keys, meaning);
   }
   const scale = scaleBar(under, act.unit);
-  return { viewer, bar, fuse, mode, opacity, smooth, help, body, main, stage, under, sentence, readout, side, chips, note, named, sort, facts, scroll, thumbs, keys, scale };
+  return { viewer, bar, fuse, mode, opacity, smooth, help, body, main, stage, under, sentence, readout, side, words, chips, note, named, sort, facts, scroll, thumbs, keys, scale };
 }
 
 function fillSort(select, names, chosen) {

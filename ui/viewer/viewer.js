@@ -43,10 +43,12 @@ class Viewer {
     this.data = data;
     this.panel.viewer.style.setProperty("--height", `${data.height}px`);
     if (Object.keys(moved).length) this.told = null;
+    this.receiveWords(data.words);
     if (fresh) this.open({ ...(this.choice || chosenOf(data.given)), ...moved });
     else {
-      this.choice.query = data.given.query ?? "class";
+      this.choice.query = this.words ? this.rowOfWord(data.words.chosen) : data.given.query ?? "class";
       this.arrange();
+      this.markWords();
       if (Object.keys(moved).length) this.set(moved, false);
     }
   }
@@ -58,8 +60,10 @@ class Viewer {
     this.layer = null;
     this.pins = this.pins.filter((pin) => pin.kind !== "row");
     this.hover = null;
+    this.lit = this.held = -1;
     this.stage.zoom = 1;
     this.choice = { layer: layers.length - 1, head: 0, fuse: "mean", mode: "raw", sort: "", query: "class", ...choice };
+    if (this.words) this.choice.query = this.rowOfWord(this.data.words.chosen);
     this.choice.layer = Math.min(this.choice.layer, layers.length - 1);
     this.choice.head = Math.min(this.choice.head, layers[this.choice.layer].heads - 1);
     fillSort(this.panel.sort, Object.keys(this.data.statistics), this.choice.sort);
@@ -135,7 +139,7 @@ class Viewer {
     if (cache !== this.cache || number !== this.choice.layer) return;
     this.panel.stage.classList.remove("waiting");
     this.layer = cache.get(number);
-    this.chips = chipsOf(this.layer, this.data.chips);
+    this.chips = this.words ? [] : chipsOf(this.layer, this.data.chips);
     this.drawChips();
     this.update();
     if (this.pins.length) this.report();
@@ -148,7 +152,7 @@ class Viewer {
       const { layer, head, fuse, mode, sort } = this.choice;
       if (this.pins.length && this.layer?.layer !== layer) return; // the rows of pins are known when the layer is here: `show` reports
       const pins = this.pins.map((pin) => this.rowOf(pin)).filter((row) => row !== undefined && row !== null);
-      const value = { layer, head, pins, fuse, mode, sort };
+      const value = { layer, head, pins, fuse, mode, sort, ...this.wordChosen() };
       if (this.told === JSON.stringify(value)) return;
       this.told = JSON.stringify(value);
       this.tell(value);
@@ -181,6 +185,7 @@ class Viewer {
     if (row === null) return this.meanName();
     if (row === undefined) return "nothing";
     if (asked.label) return asked.label;
+    if (this.words) return this.nameOfRow(row);
     if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `row ${row}`;
     const grid = this.layer.queryGrid;
     if (!grid) return `patch ${row}`;
@@ -189,6 +194,7 @@ class Viewer {
   }
 
   meanName() {
+    if (this.words) return "whole answer (mean)";
     if (!this.layer.asksFromPlaces) return "all rows (mean)";
     return this.layer.windows > 1 ? "all windows (mean)" : "all patches (mean)";
   }
@@ -197,6 +203,10 @@ class Viewer {
   light(key) {
     if (this.lit === key) return;
     this.lit = key;
+    if (this.words) {
+      this.lightWords();
+      return;
+    }
     const asked = (this.chipButtons || []).filter(({ chip }) => chip.row !== null && !chip.mean);
     const looks = asked.map(({ chip }) => (key < 0 ? 0 : Math.max(0, valuesOf(this.layer, chip.row, this.how())[key] || 0)));
     const most = Math.max(1e-9, ...looks);
@@ -210,11 +220,12 @@ class Viewer {
   picture() {
     const known = (asked) => asked && this.rowOf(asked) !== undefined;
     const pins = this.pins.filter(known);
-    if (pins.length === 2) {
+    const word = this.words && this.hover?.kind === "row" && known(this.hover) ? this.hover : null;
+    if (pins.length === 2 && !word) {
       const [first, second] = pins.map((pin) => valuesOf(this.layer, this.rowOf(pin), this.how()));
       return { values: difference(first, second), signed: true, subject: pins, text: `${this.nameOf(pins[1])} less ${this.nameOf(pins[0])}` };
     }
-    const asked = pins[0] || (known(this.hover) ? this.hover : known(this.baseQuery()) ? this.baseQuery() : { kind: "mean" });
+    const asked = word || pins[0] || (known(this.hover) ? this.hover : known(this.baseQuery()) ? this.baseQuery() : { kind: "mean" });
     const signed = this.choice.mode === "relative";
     return { values: valuesOf(this.layer, this.rowOf(asked), this.how()), signed, subject: [asked], text: this.nameOf(asked) };
   }
@@ -254,6 +265,7 @@ class Viewer {
     add(this.hover, "");
     if (!this.hover && !this.pins.length) add(this.baseQuery(), "");
     this.pins.forEach((pin, i) => add(pin, "AB"[i]));
+    if (this.words && this.lookedAt() >= 0) boxes.push({ box: this.layer.keyBoxes.subarray(4 * this.lookedAt(), 4 * this.lookedAt() + 4) });
     return boxes;
   }
 
@@ -278,6 +290,10 @@ class Viewer {
   }
 
   readOut(shown) {
+    if (this.words && this.lookedAt() >= 0) {
+      this.panel.readout.textContent = this.lookersText();
+      return;
+    }
     const best = strongest(this.layer, shown.values);
     const under = this.pins.length && this.hover?.kind === "point" ? hit(this.layer.keyBoxes, this.hover.x, this.hover.y) : best;
     const at = under >= 0 && !Number.isNaN(shown.values[under]) ? under : best;
@@ -337,6 +353,8 @@ class Viewer {
     const { layer, head, fuse, mode } = this.choice;
     this.panel.fuse(fuse);
     this.panel.mode(mode);
+    this.markWords();
+    this.lightWords();
     this.describe();
     this.navigator.choose(layer, head, fuse !== "single");
     const label = `Small maps of all heads. Chosen: layer ${layers[layer].number}, head ${head}. Arrow keys move.`;
@@ -394,6 +412,10 @@ class Viewer {
   }
 
   clear() {
+    if (this.held >= 0) {
+      this.held = -1;
+      this.lightWords();
+    }
     if (!this.pins.length) return;
     this.pins = [];
     this.report();

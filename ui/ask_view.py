@@ -1,0 +1,237 @@
+"""The parts of the page Ask: the strip of pictures, the answer over its picture, and what is known of the chosen word."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui import ask_snippet, asking, page, session, state
+from ui.asking_bar import plain
+from ui.take_away import seen
+
+if TYPE_CHECKING:
+    from ui.asking import Question
+    from ui.jobs import Progress
+    from ui.recording import View
+    from ui.results.answering import Answered
+    from ui.results.ask import Sheet
+    from ui.viewer.from_answer import Hop
+
+HEIGHT = 590
+KEY = "ask-viewer"
+SHEET = "sheet"
+"""The chosen sheet's place in the link."""
+_BARE = {"displayModeBar": False}
+
+
+def hop(question: Question, found: Answered) -> Hop | None:
+    """How learned queries looked at the picture, where image tokens are queries; the page goes on once it is known."""
+    from ui.results import ask
+
+    if not ask.needs_hop(found):
+        return None
+
+    def make(progress: Progress) -> tuple[Hop | None]:
+        return (ask.hop_of(found, progress),)
+
+    return session.get(("second hop", question), make, label="Following the queries to the picture", estimate="one pass")[0]
+
+
+def chosen_sheet(found: Answered, led: Hop | None) -> Sheet | None:
+    """Which picture is shown, and of tiles that lie on each other, which; several stand in a strip."""
+    from ui.results import ask
+
+    sheets = ask.sheets_of(ask.places_of(found, led), len(found.pictures))
+    if not sheets:
+        return None
+    number = _number(len(sheets))
+    if len(sheets) > 1:
+        _strip(found, sheets, number)
+    return sheets[number]
+
+
+def _number(count: int) -> int:
+    if SHEET not in st.session_state:
+        given = st.query_params.get(SHEET, "")
+        st.session_state[SHEET] = int(given) if given.isascii() and given.isdigit() and len(given) < 4 else 0
+    number = st.session_state[SHEET] if st.session_state[SHEET] < count else 0
+    if number:
+        st.query_params[SHEET] = str(number)
+    elif SHEET in st.query_params:
+        del st.query_params[SHEET]
+    return number
+
+
+def _strip(found: Answered, sheets: tuple[Sheet, ...], number: int) -> None:
+    from ui import pictures
+
+    with st.container(horizontal=True, gap="small", key="ask-strip"):
+        for place, sheet in enumerate(sheets):
+            shown = found.pictures[sheet.picture]
+            with st.container(width=118, gap="small"):
+                st.image(pictures.thumbnail(shown, 128), width=64)
+                st.button(
+                    _label(found, sheet), key=f"sheet-{place}", width="stretch", on_click=_choose_sheet, args=(place,),
+                    type="primary" if place == number else "secondary", help=shown.title,
+                )  # fmt: skip
+
+
+def _label(found: Answered, sheet: Sheet) -> str:
+    what = "Frame" if found.inputs.frames else "Picture"
+    many = f"{what} {sheet.picture + 1}" if len(found.pictures) > 1 else ""
+    return ", ".join(filter(None, (many, sheet.name))) or found.pictures[sheet.picture].title
+
+
+def _choose_sheet(place: int) -> None:
+    st.session_state[SHEET] = place
+
+
+@lru_cache(maxsize=8)
+def view(found: Answered, picture: int, name: str, led: Hop | None) -> View:
+    """The rows of all words on one sheet."""
+    from ui.results import ask
+
+    sheets = ask.sheets_of(ask.places_of(found, led), len(found.pictures))
+    sheet = next(each for each in sheets if (each.picture, each.name) == (picture, name))
+    return ask.view_of(found, sheet, led)
+
+
+def show(found: Answered, sheet: Sheet | None, led: Hop | None, word: int) -> None:
+    """The answer beside its picture; without a picture the answer alone."""
+    from ui.viewer import Words, viewer
+    from ui.words_line import words_line
+
+    chips = asking.chips(found)
+    if sheet is None:
+        st.info("No picture was given: the words have probabilities and shares, and no map.", icon=":material/hide_image:")
+        words_line(chips, key="ask-words", chosen=word, on_choose=asking.choose_word)
+        return
+    shown = view(found, sheet.picture, sheet.name, led)
+    seen.note_answer(found, shown)
+    rows = tuple(each.steps[0] if each.steps else 0 for each in found.answer.words)
+    now = state.chosen()
+    viewer(
+        shown, key=KEY, layer=now.layer % len(shown.layers), head=now.head, query=rows[word], height=HEIGHT,
+        words=Words(tuple(chips), rows, word), on_change=follow,
+    )  # fmt: skip
+    grid(found, sheet, led)
+
+
+def nothing_said(found: Answered) -> None:
+    """An answer without a word: what the model did instead."""
+    from ui.figures.frame import humane
+
+    first = found.generation.tokens[0]
+    st.info(
+        f"The model ended its answer without a word: its first token was {first.text!r}, with probability "
+        f"{humane(first.probability)}. Another question works, or “Sample” instead of “Greedy”.",
+        icon=":material/speaker_notes_off:",
+    )
+
+
+def follow() -> None:
+    """What is chosen in the viewer is chosen on every page."""
+    told = st.session_state[KEY]["selection"]
+    state.choose(layer=int(told["layer"]), head=int(told["head"]), word=int(told.get("word", state.chosen().word)))
+
+
+def inspect(question: Question, found: Answered, sheet: Sheet | None, word: int) -> None:
+    """One word: how likely it was, what else could have stood there, whom it listened to, where it was decided."""
+    from analysis.words.word_confidence import word_confidence
+    from ui.figures.frame import humane
+
+    sure = word_confidence(found.answer, word)
+    with st.container(border=True, gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"#### “{plain(sure.word)}”", width="stretch")
+            if sheet is not None and not _nothing_to_map(found):
+                _map_menu(question, found, sheet, word)
+        st.markdown(f"Probability **{humane(sure.probability)}** · log-probability {sure.log_probability:.2f}")
+        _figure(
+            "instead", "What could have stood here", sure, question,
+            ["from analysis.words.word_confidence import word_confidence"], [f"shown = word_confidence(answer, {word})"], 150,
+        )  # fmt: skip
+        _listened(question, found, word)
+        _decided(question, found, word)
+
+
+def _nothing_to_map(found: Answered) -> bool:
+    return not found.asked.rows.placed.any()
+
+
+def _map_menu(question: Question, found: Answered, sheet: Sheet, word: int) -> None:
+    from analysis.words.word_maps import word_map
+    from ui.figures import draw
+
+    image = int(found.asked.rows.image[sheet.tokens].max(initial=0))
+    result = word_map(found.answer, word, image=image)
+    picture = found.pictures[sheet.picture].array
+    page.take_away(
+        result, lambda: draw(result, image=picture), key="ask-map", title=f"Image map of {found.answer.words[word].text}",
+        snippet=ask_snippet.script(
+            question, ["from analysis.words.word_maps import word_map"], [f"shown = word_map(answer, {word}, image={image})"]
+        ),
+    )  # fmt: skip
+
+
+def _listened(question: Question, found: Answered, word: int) -> None:
+    from analysis.words.word_shares import word_shares
+
+    _figure(
+        "listened", "Whom it listened to, layer by layer", word_shares(found.answer, word), question,
+        ["from analysis.words.word_shares import word_shares"], [f"shown = word_shares(answer, {word})"], 170,
+    )  # fmt: skip
+
+
+def _decided(question: Question, found: Answered, word: int) -> None:
+    """The logit lens of the word; it takes one more pass, in the background."""
+
+    def make(progress: Progress) -> Any:
+        from ui.results import ask
+
+        return ask.lens_of(found, progress)
+
+    said = session.part(("lens", question), make, label="Reading every layer", estimate="two passes")
+    if said is None:
+        return
+    place = next((n for n, each in enumerate(said.words) if each.index == word), None)
+    if place is None:
+        return
+    layer = int(said.decided[place])
+    told = f"decided at the input of layer {layer}" if layer >= 0 else "no layer's likeliest word stays it"
+    _figure(
+        "decided", f"Where it was decided: {told}", said.reading.of_word(said.words[place]), question,
+        ["from analysis.words import answer_in", "from analysis.words.logit_lens import answer_lens"],
+        [
+            'capture = ma.reread(model, inputs, generation, want={"hidden"})',
+            "again = answer_in(capture, answer.ids.tolist(), asked)",
+            f"shown = answer_lens(again, ma.lens(model, inputs)).of_word(again.words[{word}])",
+        ], 150,
+    )  # fmt: skip
+
+
+def _figure(key: str, title: str, result: Any, question: Question, imports: list[str], lines: list[str], height: int) -> None:
+    """A small drawing under its title, with its menu."""
+    from ui.figures import draw
+
+    figure = draw(result)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(title, width="stretch")
+        page.take_away(result, figure, key=f"ask-{key}", title=title, snippet=ask_snippet.script(question, imports, lines))
+    st.plotly_chart(figure, key=f"figure-{key}", width="stretch", height=height, config=_BARE)
+
+
+def grid(found: Answered, sheet: Sheet, led: Hop | None) -> None:
+    """Where the tokens of the prompt lie: tiles in colours of their own, and what lies nowhere."""
+    with st.popover("Where its tokens lie", icon=":material/grid_on:"):
+        st.image(_drawn(found, sheet.picture, led))
+        st.caption("Every box is one token of the prompt; tiles have colours of their own, and what no token sees is darker.")
+
+
+@lru_cache(maxsize=8)
+def _drawn(found: Answered, picture: int, led: Hop | None) -> Any:
+    from ui.results import ask
+
+    return ask.grid_of(found, picture, ask.places_of(found, led))
