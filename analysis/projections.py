@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
 from analysis.patterns import AlignedMaps
+from analysis.placing import Watch, by_t_sne, by_umap
 from analysis.registry import Range, method
 from analysis.results import Embedding
 from analysis.token_rows import hidden_of, is_batch, layer_key, rows_of, some_patches_of
@@ -44,22 +44,36 @@ class Neighbours:
     """[P, S]."""
 
 
-def project(vectors: np.ndarray, *, by: Projection = "pca", neighbours: int = 15, seed: int = 0, label: str = "") -> Embedding:
-    """Points [P, D] in two dimensions: by PCA at once, or by UMAP or t-SNE, which keep neighbourhoods but no distances."""
+def project(
+    vectors: np.ndarray,
+    *,
+    by: Projection = "pca",
+    neighbours: int = 15,
+    seed: int = 0,
+    label: str = "",
+    watch: Watch | None = None,
+) -> Embedding:
+    """Points [P, D] in two dimensions: by PCA at once, or by UMAP or t-SNE, which keep neighbourhoods but no distances.
+
+    Args:
+        vectors: the points in all dimensions.
+        by: how they are placed.
+        neighbours: how many UMAP holds together.
+        seed: of UMAP and t-SNE.
+        label: what the points are.
+        watch: told by UMAP and t-SNE which share is done; what it raises stops them.
+    """
     vectors = np.asarray(vectors, np.float64)
     if len(vectors) < 4:
         raise ValueError(f"at least 4 points are needed for a projection. Got {len(vectors)}.")
     explained = None
     if by == "pca":
-        fitted = PCA(2, svd_solver="full").fit(vectors)
+        fitted = PCA(2, svd_solver="covariance_eigh").fit(vectors)
         points, explained = fitted.transform(vectors), float(fitted.explained_variance_ratio_.sum())
     elif by == "t-sne":
-        points = TSNE(perplexity=min(30.0, (len(vectors) - 1) / 3), init="pca", random_state=seed).fit_transform(vectors)
+        points = by_t_sne(vectors, seed, watch)
     elif by == "umap":
-        from umap import UMAP  # compiles for seconds when it is imported
-
-        near = min(neighbours, len(vectors) - 1)
-        points = UMAP(n_neighbors=near, init="pca", random_state=seed, n_jobs=1).fit_transform(vectors)
+        points = by_umap(vectors, neighbours, seed, watch)
     else:
         raise ValueError(f"by must be 'pca', 'umap' or 't-sne'. Got {by!r} instead.")
     return Embedding(np.asarray(points, np.float64), ("point",) * len(points), np.arange(len(points)), explained, label)
@@ -80,6 +94,7 @@ def query_key_embedding(
     *,
     by: Projection = "pca",
     seed: int = 0,
+    watch: Watch | None = None,
 ) -> JointEmbedding:
     """Which queries and keys of a head lie together: near ones attend to each other, as far as the correlation says.
 
@@ -92,7 +107,7 @@ def query_key_embedding(
     keys = keys - keys.mean(0) + queries.mean(0)
     scale, correlation = best_scale(queries, keys, seed=seed)
     vectors = np.concatenate([queries * scale, keys / scale])
-    found = project(vectors, by=by, seed=seed)
+    found = project(vectors, by=by, seed=seed, watch=watch)
     kinds = ("query",) * len(queries) + ("key",) * len(keys)
     index = np.concatenate([np.arange(len(queries)), np.arange(len(keys))])
     label = f"queries and keys of {site.label}, head {head}"
@@ -120,12 +135,18 @@ def best_scale(queries: np.ndarray, keys: np.ndarray, *, pairs: int = 4000, seed
     misleads="UMAP and t-SNE make groups of noise, too; distances between groups mean nothing there.",
 )
 def hidden_embedding(
-    captures: Sequence[Capture], *, tower: str = "vision", layer: int = -1, by: Projection = "pca", seed: int = 0
+    captures: Sequence[Capture],
+    *,
+    tower: str = "vision",
+    layer: int = -1,
+    by: Projection = "pca",
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> Embedding:
     """Which tokens of a layer are alike, over all images; the index counts tokens through all images."""
     states = [hidden_of(c, tower, layer) for c in captures]
     vectors = np.concatenate([s.reshape(-1, s.shape[-1]) for s in states])
-    found = project(vectors, by=by, seed=seed)
+    found = project(vectors, by=by, seed=seed, watch=watch)
     kinds: list[str] = []
     for capture, state in zip(captures, states, strict=True):
         rows = rows_of(capture, *layer_key(capture, tower, layer), state.shape[1])
@@ -141,9 +162,11 @@ def hidden_embedding(
     range="two dimensions",
     misleads="Heads with the same pattern may read quite different things from the same places.",
 )
-def head_embedding(maps: AlignedMaps, *, by: Projection = "pca", seed: int = 0) -> Embedding:
+def head_embedding(
+    maps: AlignedMaps, *, by: Projection = "pca", seed: int = 0, watch: Watch | None = None
+) -> Embedding:
     """Which heads have similar patterns."""
-    found = project(maps.vectors(), by=by, seed=seed)
+    found = project(maps.vectors(), by=by, seed=seed, watch=watch)
     return Embedding(found.points, ("head",) * len(maps.heads), found.index, found.explained, "patterns of heads")
 
 
@@ -195,7 +218,7 @@ def patch_colours(
             raise ValueError("at least 2 images are needed to remove what belongs to the position. Got 1.")
         features = features - features.mean(0)
     chosen = features[:, patches]
-    fitted = PCA(3, svd_solver="full").fit(chosen.reshape(-1, chosen.shape[-1]))
+    fitted = PCA(3, svd_solver="covariance_eigh").fit(chosen.reshape(-1, chosen.shape[-1]))
     codes = fitted.transform(chosen.reshape(-1, chosen.shape[-1]))
     low, high = np.percentile(codes, [1, 99], axis=0)
     colours = np.full((*features.shape[:2], 3), np.nan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,16 +93,16 @@ def refuse(model: Model, reason: str) -> None:
     )
 
 
-def placed(asked: Asked, kind: tuple, by: str, make: Any) -> Any:
+def placed(asked: Asked, kind: tuple, by: str, make: Callable[[str, Callable[[float], None] | None], Any]) -> Any:
     """Points placed by PCA at once; by others when they are there, and by PCA until then."""
-    quick = session.get(("embedding", *asked.key, *kind, "pca"), lambda _: make("pca"), label="Placing points")
+    quick = session.get(("embedding", *asked.key, *kind, "pca"), lambda _: make("pca", None), label="Placing points")
     if by == "pca":
         return quick
     first, each = _SECONDS[by]
     count = len(quick.tokens.kind)
     slow = session.part(
         ("embedding", *asked.key, *kind, by),
-        lambda _: make(by),
+        lambda progress: make(by, progress.step),
         label=f"{_BY[by]} of {count:,} points; until then PCA",
         estimate=f"about {first + each * count:.0f} s",
         lane="long",
@@ -114,11 +115,13 @@ def search(tokens: Tokens, seen: embedding.Seen) -> np.ndarray | None:
     titles = [picture.title for picture in seen.pictures]
     rows, columns = (range(int(tokens.place[:, axis].max()) + 1) for axis in (0, 1))
     with st.popover("Find", icon=":material/search:", help="Points that fit stay bright."):
-        picture = st.selectbox("Picture", [_EVERY, *titles], key="find-picture")
-        word = st.selectbox("What is there", [_EVERY, *sorted(word for word in tokens.words if word)], key="find-word")
+        picture = controls.pick("find-picture", "Picture", [_EVERY, *titles])
+        word = controls.pick("find-word", "What is there", [_EVERY, *sorted(word for word in tokens.words if word)])
         left, right = st.columns(2)
-        row = left.selectbox("Row", [_EVERY, *rows], key="find-row")
-        column = right.selectbox("Column", [_EVERY, *columns], key="find-column")
+        with left:
+            row = controls.pick("find-row", "Row", [_EVERY, *map(str, rows)])
+        with right:
+            column = controls.pick("find-column", "Column", [_EVERY, *map(str, columns)])
     found = matching(
         tokens,
         picture=None if picture == _EVERY else titles.index(picture),

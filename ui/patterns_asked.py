@@ -133,7 +133,7 @@ def embedding(asked: Asked, maps: AlignedMaps, codes: PatternSummary, wanted: Wi
         return patterns.placed(maps, codes, wanted.how, "pca")
     made = session.part(
         ("patterns-places", *asked.key, wanted.value, wanted.how, wanted.size if wanted.how != "pca" else 0, wanted.by),
-        lambda _: patterns.placed(maps, codes, wanted.how, wanted.by),
+        lambda progress: patterns.placed(maps, codes, wanted.how, wanted.by, progress.step),
         label=f"{_BY[wanted.by]} of {len(maps.heads)} heads; until then PCA",
         estimate=_SLOW[wanted.by],
         lane="long",

@@ -1,5 +1,7 @@
 """Look / Embedding: which queries meet which keys? Heads, hidden states and patch features as points and colours."""
 
+from functools import partial
+
 import streamlit as st
 
 from ui import controls, embedding_asked, embedding_view, head_choice, notes, page, pickers, session
@@ -20,7 +22,7 @@ if wanted.mode == "heads":
         embedding_asked.refuse(model, reason)
         st.stop()
     site, head = embedding.same_head(seen, *head_choice.chosen_head(model, tower))
-    found = embedding_asked.placed(asked, (site, head), wanted.by, lambda by: embedding.head_points(seen, site, head, by))
+    found = embedding_asked.placed(asked, (site, head), wanted.by, partial(embedding.head_points, seen, site, head))
     left, right = st.columns([5, 2], gap="medium")
     with row:
         marked = embedding_asked.search(found.tokens, seen)
@@ -38,7 +40,7 @@ else:
         embedding_view.colours(asked, layer)
         notes.how_to_read("patch_colours", "position_artefact")
         st.stop()
-    found = embedding_asked.placed(asked, ("states", layer), wanted.by, lambda by: embedding.state_points(seen, layer, by))
+    found = embedding_asked.placed(asked, ("states", layer), wanted.by, partial(embedding.state_points, seen, layer))
     with row:
         marked = embedding_asked.search(found.tokens, seen)
     chosen, items = embedding_view.draw_states(found, asked, layer, wanted.colouring, marked)

@@ -140,3 +140,28 @@ def test_queries_of_a_model_make_its_weights(tiny_vit):
     count = len(found.vectors) // 2
     scores = found.vectors[:count] @ found.vectors[count:].T / np.sqrt(found.vectors.shape[1])
     assert softmax(scores, -1) == pytest.approx(capture.weights[site][2], abs=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
+@pytest.mark.parametrize("by", [pytest.param("umap", marks=pytest.mark.slow), "t-sne"])
+def test_slow_placing_says_how_far_it_is_and_can_be_stopped(rng, by):
+    vectors = np.concatenate([rng.standard_normal((40, 8)) + 20 * corner for corner in np.eye(8)[:3]])
+    told = []
+    found = project(vectors, by=by, watch=told.append)
+    assert told == sorted(told) and 0 <= told[0] < 0.9 and told[-1] > 0.9
+    group = np.repeat(range(3), 40)
+    assert (group[nearest(found.points, count=5, distance="euclidean").index] == group[:, None]).mean() > 0.95
+    assert project(vectors, by=by).points == pytest.approx(found.points)
+
+    class Stopped(Exception):
+        pass
+
+    def stop(share: float) -> None:
+        told.append(share)
+        if share > 0.2:
+            raise Stopped
+
+    told.clear()
+    with pytest.raises(Stopped):
+        project(vectors, by=by, watch=stop)
+    assert told[-1] < 0.9

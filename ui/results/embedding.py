@@ -16,6 +16,7 @@ from ui.results.embedding_tokens import KEY, QUERY, joined, tokens_of
 from ui.results.heads import Text, affordable, row_of, sites_of, subject_for
 
 if TYPE_CHECKING:
+    from analysis.placing import Watch
     from analysis.projections import JointEmbedding, PatchColours
     from analysis.results import Embedding, HeadMatrix
     from model_adapters import Capture, Model, Rows, Site
@@ -106,11 +107,11 @@ class HeadPoints:
     """[P, K] the attention between them."""
 
 
-def head_points(seen: Seen, site: Site, head: int, by: By = "pca") -> HeadPoints:
+def head_points(seen: Seen, site: Site, head: int, by: By = "pca", watch: Watch | None = None) -> HeadPoints:
     """One head's queries and keys in one space."""
     from analysis.projections import query_key_embedding
 
-    joint = query_key_embedding(seen.captures, site, head, by=by)
+    joint = query_key_embedding(seen.captures, site, head, by=by, watch=watch)
     # Kept for many heads at once: half the precision is more than distances need.
     joint = replace(joint, vectors=joint.vectors.astype(np.float32))
     sides = [tokens_of(seen.pictures, [getattr(c.layouts[site], side) for c in seen.captures]) for side in ("queries", "keys")]
@@ -196,12 +197,12 @@ class StatePoints:
     """[P, D]."""
 
 
-def state_points(seen: Seen, layer: int, by: By = "pca") -> StatePoints:
+def state_points(seen: Seen, layer: int, by: By = "pca", watch: Watch | None = None) -> StatePoints:
     """The tokens at the input of a layer (behind the last one: the output) as points."""
     from analysis.projections import hidden_embedding
     from analysis.token_rows import hidden_of, layer_key, rows_of
 
-    embedding = hidden_embedding(seen.captures, tower=seen.tower, layer=layer, by=by)
+    embedding = hidden_embedding(seen.captures, tower=seen.tower, layer=layer, by=by, watch=watch)
     states = [hidden_of(capture, seen.tower, layer)[0] for capture in seen.captures]
     rows = [rows_of(c, *layer_key(c, seen.tower, layer), len(s)) for c, s in zip(seen.captures, states, strict=True)]
     return StatePoints(embedding, tokens_of(seen.pictures, rows, [len(s) for s in states]), np.concatenate(states))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from analysis.head_query import HeadTable
     from analysis.head_types import HeadTypes
     from analysis.patterns import AlignedMaps, PatternSummary
+    from analysis.placing import Watch
     from analysis.results import Embedding, HeadMatrix
     from model_adapters import Model, Site, Subject
     from ui.results.passport import Portraits
@@ -71,13 +72,17 @@ def summarised(maps: AlignedMaps, how: Summary, size: int) -> PatternSummary:
     return analysis.find("pattern_autoencoder").function(maps, latent=size).summary
 
 
-def placed(maps: AlignedMaps, summary: PatternSummary, how: Summary, by: Literal["pca", "umap", "t-sne"]) -> Embedding:
+def placed(
+    maps: AlignedMaps, summary: PatternSummary, how: Summary, by: Literal["pca", "umap", "t-sne"], watch: Watch | None = None
+) -> Embedding:
     """Where each head lies on the map: heads of like patterns near each other."""
     from analysis.projections import head_embedding, project
 
     if how == "pca":
-        return head_embedding(maps, by=by)
-    return summary.embedding if by == "pca" else project(summary.codes, by=by, label="patterns of heads, autoencoder")
+        return head_embedding(maps, by=by, watch=watch)
+    if by == "pca":
+        return summary.embedding
+    return project(summary.codes, by=by, label="patterns of heads, autoencoder", watch=watch)
 
 
 def typed(found: Portraits, limits: Mapping[str, float]) -> HeadTypes:
