@@ -24,7 +24,7 @@ LARGEST = 50_000
     title="Attention flow",
     kind="map",
     cites=("abnar2020",),
-    needs={"weights", "square", "grid"},
+    needs={"weights", "square", "grid", "small"},
     range="0 to 1 per token",
     misleads="Flows to two tokens may use the same weights, so values do not add up; it knows no class and no MLP.",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analysis.attention_rows import why_not_square
 from analysis.co_attention import streams
+from analysis.flow import LARGEST
 from model_adapters import Capture
 
 
@@ -16,6 +17,7 @@ def offers(capture: Capture, tower: str = "vision") -> frozenset[str]:
     found = {
         "weights": bool(kept) and len(kept) == len(sites),
         "square": bool(kept) and why_not_square(capture, tower) is None,
+        "small": 0 < sum(shape[1] * shape[2] for site, shape in capture.shapes.items() if site in sites) <= LARGEST,
         "grid": any(layout.keys.placed.any() for layout in layouts),
         "cross": bool(kept) and streams(capture, tower) is not None,
         "class_token": "class" in roles,

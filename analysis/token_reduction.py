@@ -2,7 +2,8 @@
 
 Each method makes a `TokenPlan`, whose edits drop or merge tokens between attention and MLP. Without `look` all steps read
 one capture of the whole sequence; with it the model is run again after each step, so that later steps read what the
-reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number of merges.
+reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number of merges;
+without `layers` these are all, or for methods that drop a share the quarters of the depth.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ NO_SIZES = "Attention is not made proportional to the size of merged tokens."
 def evit(
     capture: Capture,
     *,
-    layers: tuple[int, ...] = (3, 6, 9),
+    layers: tuple[int, ...] | None = None,
     keep: Rate = 0.7,
     schedule: tuple[float, ...] = (),
     look: Look | None = None,
@@ -59,7 +60,7 @@ def evit(
         return keep_top_and_fuse(scores, tokens.protected, rate), scores
 
     said = "Training and the schedule of keep rates are left out; the fused token is a mean, where the original takes a sum."
-    return _plan(capture, layers, keep, schedule, choose, look, said)
+    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, said)
 
 
 @method(
@@ -73,7 +74,7 @@ def evit(
 def class_top(
     capture: Capture,
     *,
-    layers: tuple[int, ...] = (3, 6, 9),
+    layers: tuple[int, ...] | None = None,
     keep: Rate = 0.7,
     schedule: tuple[float, ...] = (),
     look: Look | None = None,
@@ -83,7 +84,7 @@ def class_top(
     def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
         return keep_top(_from_class(tokens, layer), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, keep, schedule, choose, look, "EViT without its fused token.")
+    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "EViT without its fused token.")
 
 
 @method(
@@ -175,7 +176,7 @@ def mctf(
 def random_tokens(
     capture: Capture,
     *,
-    layers: tuple[int, ...] = (3, 6, 9),
+    layers: tuple[int, ...] | None = None,
     keep: Rate = 0.7,
     schedule: tuple[float, ...] = (),
     seed: int = 0,
@@ -187,7 +188,7 @@ def random_tokens(
     def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
         return keep_top(rng.random(len(tokens.protected)), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, keep, schedule, choose, look, "")
+    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "")
 
 
 @method(
@@ -200,7 +201,7 @@ def random_tokens(
 def even_tokens(
     capture: Capture,
     *,
-    layers: tuple[int, ...] = (3, 6, 9),
+    layers: tuple[int, ...] | None = None,
     keep: Rate = 0.7,
     schedule: tuple[float, ...] = (),
     look: Look | None = None,
@@ -211,7 +212,14 @@ def even_tokens(
     def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
         return evenly_spread(tokens.centres(rows), tokens.protected, rate), tokens.sizes
 
-    return _plan(capture, layers, keep, schedule, choose, look, "")
+    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "")
+
+
+def quarters(capture: Capture) -> tuple[int, ...]:
+    """The layers after a quarter, half and three quarters of the tower: (3, 6, 9) of 12, as EViT has it."""
+    tower = capture.sites[0].tower
+    known = sorted({s.layer for s in capture.sites if s.tower == tower})
+    return tuple(sorted({known[len(known) * part // 4] for part in (1, 2, 3)}))
 
 
 def _plan(

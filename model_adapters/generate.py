@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from model_adapters.decoding import Contrast, Decoding, Greedy, OverTrust, Sampl
 from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
+from model_adapters.labels import block_of
 from model_adapters.model import Model
 from model_adapters.over_trust import Following, searched
 from model_adapters.planned import Plan, decided
@@ -62,9 +63,22 @@ class Generation:
     edits: tuple[Edit, ...] = ()
     decoding: Decoding = Greedy()
 
-    def keys(self, step: int, count: int) -> tuple[str, ...]:
-        """The roles of the `count` keys that token `step` could look at (a sliding cache holds the last ones only)."""
-        return (*self.roles, *["answer"] * step)[-count:]
+    left: Mapping[Site, np.ndarray] = field(default_factory=dict)
+    """Where tokens of the prompt were dropped or merged: which of them a site could still look at."""
+
+    def keys(self, step: int, count: int, site: Site | None = None) -> tuple[str, ...]:
+        """The roles of the `count` keys that token `step` could look at (a sliding cache holds the last ones only).
+
+        Args:
+            step: which token.
+            count: how many keys its row has.
+            site: whose row it is; needed where sites as long as this one have dropped different tokens.
+        """
+        fits = [places for one, places in self.left.items() if site in (None, one) and len(places) + step == count]
+        if any(not np.array_equal(places, fits[0]) for places in fits):
+            raise ValueError(f"sites with {count} keys dropped different tokens of the prompt; say which by `site`.")
+        prompt = [self.roles[place] for place in fits[0]] if fits else self.roles
+        return (*prompt, *["answer"] * step)[-count:]
 
 
 def generate(
@@ -76,12 +90,12 @@ def generate(
     edits: Iterable[Edit | Plan] | Edit | Plan = (),
     decoding: Decoding | None = None,
     on_token: Callable[[list[int]], None] | None = None,
-) -> Generation | list[Generation]:
+) -> Generation:
     """Let an LVLM answer and keep, per new token, the attention row that it was read off.
 
     Args:
         model: an LVLM.
-        inputs: one prompt; a batch gives a list of answers, made one after the other.
+        inputs: one prompt; `answers` takes several.
         max_new_tokens: the longest answer.
         keep: which sites and heads of the decoder; everything by default. `queries` is always the deciding row.
         edits: what to change; `where.phase` says whether in the prompt pass, in the passes of new tokens, or in both. Plans
@@ -200,8 +214,14 @@ def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decod
         tokens.append(GeneratedToken(token, _text(tokenizer, [token]), probability, row.numpy(), BySite(kept)))
     return Generation(
         model.name, _text(tokenizer, ids, skip=True), tuple(tokens), _prompt(tokenizer, inputs),
-        _roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding,
+        _roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding, _left(tap, steps.get(0, {})),
     )  # fmt: skip
+
+
+def _left(tap: AttentionTap, sites: Iterable[Site]) -> dict[Site, np.ndarray]:
+    """Which tokens of the prompt each site could look at, where some are gone."""
+    blocks = {site: tap.cached.get(block_of(site.name)) for site in sites}
+    return {site: cached.left.cpu().numpy() for site, cached in blocks.items() if cached is not None}
 
 
 def _winning_beams(out: Any, steps: int) -> list[int]:

@@ -11,7 +11,7 @@ from model_adapters.events import says_attention
 
 _TOWERS = (
     ("connector", re.compile(r"q_?former|resampler|projector|projection|connector|perceiver|pooling_2d|abstractor|x_attn")),
-    ("vision", re.compile(r"vision|visual|image|(^|\.)vit(\.|$)|(^|_)sam_|vqmodel|patch_embed|pixel|(^|\.)V(\.|$)")),
+    ("vision", re.compile(r"vision|visual|image|video_tower|(^|\.)vit(\.|$)|(^|_)sam_|vqmodel|patch_embed|pixel|(^|\.)V(\.|$)")),
 )
 
 

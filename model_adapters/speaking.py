@@ -23,8 +23,6 @@ def speaker(model: Model, **options: Any) -> Callable[..., Generation]:
 
     def speak(image: Any, text: str, *, max_new_tokens: int = 64) -> Generation:
         inputs = model.prepare(image=image, text=text)
-        found = generate(model, inputs, max_new_tokens=max_new_tokens, **{"keep": NOTHING, **options})
-        assert isinstance(found, Generation)
-        return found
+        return generate(model, inputs, max_new_tokens=max_new_tokens, **{"keep": NOTHING, **options})
 
     return speak

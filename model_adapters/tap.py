@@ -69,6 +69,8 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.edits = check_edits(edits)
         kept = Kept()
         self.roles = kept.roles(roles)
+        self.cached = kept.cached
+        """By block the prompt's tokens that its cache holds, where tokens were dropped or merged."""
         self.step = -1
         self.ran: set[str] = set()
         """The names of all modules that ran."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -49,8 +49,7 @@ def word_map(
         tokens: which tokens of the word speak for it.
         among: only these heads, such as the visual ones.
     """
-    values = put_together(word_rows(answer, word, tokens), chosen_heads(answer, layer, head, among), fuse)
-    return on_image(answer, values, image, f"attention of {answer.word(word).text!r}")
+    return _shown(answer, word, word_rows(answer, word, tokens), chosen_heads(answer, layer, head, among), fuse, image)
 
 
 @method(
@@ -92,8 +91,7 @@ def word_map_without_sinks(
     rows, seen = word_rows(answer, word, tokens), answer.image
     sinks = np.broadcast_to(np.asarray(sinks, bool), (len(rows), len(seen)))
     moved = [without_sinks(row, seen, sink) for row, sink in zip(rows, sinks, strict=True)]
-    values = put_together(moved, chosen_heads(answer, layer, head, among), fuse)
-    return on_image(answer, values, image, f"attention of {answer.word(word).text!r}, sinks removed")
+    return _shown(answer, word, moved, chosen_heads(answer, layer, head, among), fuse, image, more=", sinks removed")
 
 
 @method(
@@ -183,8 +181,15 @@ def value_weighted_word_map(
     """
     lengths = value_lengths(answer, projections)
     weighted = [row * length for row, length in zip(word_rows(answer, word, tokens), lengths, strict=True)]
-    values = put_together(weighted, chosen_heads(answer, layer, head, among), fuse)
-    return on_image(answer, values, image, f"attention x value of {answer.word(word).text!r}")
+    return _shown(answer, word, weighted, chosen_heads(answer, layer, head, among), fuse, image, "attention x value")
+
+
+def _shown(
+    answer: Answer, word: Word | int | str, rows: Sequence[np.ndarray], heads: Sequence[tuple[int, int]], fuse: Fuse,
+    image: int, what: str = "attention", more: str = "",
+) -> TokenMap:  # fmt: skip
+    """Rows [L] of a word as one map, heads put together."""
+    return on_image(answer, put_together(rows, heads, fuse), image, f"{what} of {answer.word(word).text!r}{more}")
 
 
 def value_lengths(answer: Answer, projections: Mapping[Site, np.ndarray] | None = None) -> list[np.ndarray]:

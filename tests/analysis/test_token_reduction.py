@@ -181,3 +181,10 @@ def test_plans_run_on_a_model_and_looking_again_gives_the_same_counts(tiny_vit, 
         assert np.array_equal(again.counts, plan.counts)
     assert np.isfinite(ma.run(model, inputs, again.edits).numpy()).all()
     assert not torch.equal(ma.run(model, inputs, plan.edits), ma.run(model, inputs))
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(2, [0, 1]), (4, [1, 2, 3]), (6, [1, 3, 4]), (12, [3, 6, 9]), (24, [6, 12, 18])])
+def test_layers_are_quarters_of_any_depth_unless_said(rng, depth, expected):
+    made = hand_made([random_weights(rng, 1, 10) for _ in range(depth)], grid=(3, 3))
+    for method in (evit, class_top, random_tokens, even_tokens):
+        assert [step.layer for step in method(made).steps] == expected

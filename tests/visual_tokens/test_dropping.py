@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +131,30 @@ def test_roles_mean_the_tokens_that_are_left(name):
     site = next(s for s in seen(name).sites if s.tower == "decoder")
     kept = ma.capture(model, inputs, edits=drop, keep=ma.Keep(sites=(site.name,), queries="question"))
     assert kept.rows[site].tolist() == list(words)
+
+
+def test_the_roles_of_keys_follow_what_was_dropped():
+    model, inputs = asked("llava")
+    gone = image_of("llava")[1::3]
+    edits = dropped(1, gone)
+    found = ma.generate(model, inputs, edits=edits, max_new_tokens=NEW)
+    whole, stay = found.roles, np.setdiff1d(np.arange(len(found.roles)), gone)
+    assert {site.layer: len(places) for site, places in found.left.items()} == {1: len(stay)}
+    for step, token in enumerate(found.tokens):
+        for site, row in token.weights.items():
+            prompt = whole if site.layer == 0 else tuple(whole[place] for place in stay)
+            assert found.keys(step, row.shape[1], site) == (*prompt, *["answer"] * step)
+            assert found.keys(step, row.shape[1]) == (*prompt, *["answer"] * step)
+    assert found.keys(1, len(stay) + 1).count("image") == whole.count("image") - len(gone)
+
+
+def test_sites_that_dropped_different_tokens_must_be_named():
+    model, inputs = asked("llava")
+    found = ma.generate(model, inputs, max_new_tokens=2)
+    one, other = found.sites[:2]
+    drops = {one: np.arange(1, len(found.roles)), other: np.arange(len(found.roles) - 1)}
+    unlike = replace(found, left=drops)
+    count = len(found.roles) - 1
+    assert unlike.keys(0, count, one) == found.roles[1:] and unlike.keys(0, count, other) == found.roles[:-1]
+    with pytest.raises(ValueError, match="say which by `site`"):
+        unlike.keys(0, count)

@@ -12,13 +12,13 @@ def later_is_doubtful(mention: Mention) -> float:
     return float(mention.position)
 
 
-@scored("signal", "low probability of the word", "lvlm")
+@scored("signal", "low probability of the word", "lvlm", method="unlikely_word")
 def unlikely(mention: Mention) -> float:
     """How unlikely the model finds its own word."""
     return 1.0 - mention.generation.tokens[mention.step].probability
 
 
-@scored("signal", "low image attention", "lvlm")
+@scored("signal", "low image attention", "lvlm", method="low_image_attention")
 def inattentive(mention: Mention) -> float:
     """How little the word's row attends to the image, mean over layers and heads."""
     token = mention.generation.tokens[mention.step]
