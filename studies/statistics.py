@@ -51,7 +51,7 @@ class Moments:
         """[G]: the value below which this share lies, to within 1 % of its size; NaN of nothing."""
         found = np.full(len(self.count), np.nan)
         groups, starts = np.unique(self.buckets[:, 0], return_index=True)
-        for group, rows in zip(groups, np.split(self.buckets, starts[1:]), strict=True):
+        for group, rows in zip(groups, np.split(self.buckets, starts[1:]), strict=False):  # no group still splits into one
             reached = np.cumsum(rows[:, 2])
             at = int(np.searchsorted(reached, share * (reached[-1] - 1), side="right"))
             value = _value_of(int(rows[min(at, len(rows) - 1), 1]))

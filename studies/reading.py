@@ -1,0 +1,69 @@
+"""Reading a study's rows with SQL: every table as a view of DuckDB, and the queries that are asked most."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from studies.errors import StudyError
+from studies.places import Place
+from studies.store import TABLES, Store
+
+QUERIES: dict[str, str] = {
+    "heads": "SELECT model, tower, layer, head, \"column\", count, mean, deviation, q05, q50, q95 FROM heads_all "
+    "ORDER BY model, \"column\", layer, head",
+    "layers": "SELECT model, tower, layer, \"column\", count, mean, deviation FROM layers_all ORDER BY model, \"column\", layer",
+    "accuracy": "SELECT model, label, count(*) AS images, avg(\"right\"::INT) AS accuracy FROM images WHERE \"right\" IS NOT NULL "
+    "GROUP BY ALL ORDER BY accuracy, label",
+    "words": "SELECT model, name, there, count(*) AS times, avg(to_image) AS to_image FROM words GROUP BY ALL ORDER BY times DESC",
+    "answers": "SELECT model, count(*) AS answers, avg(\"right\"::INT) AS accuracy, avg(tokens) AS tokens FROM answers GROUP BY ALL",
+    "budgets": "SELECT model, pruner, budget, count(*) AS answers, avg(agreement) AS agreement, avg(\"right\"::INT) AS accuracy, "
+    "avg(right_in_full::INT) AS accuracy_in_full, avg(kept) AS kept FROM budgets GROUP BY ALL ORDER BY model, pruner, budget",
+    "faults": "SELECT reason, count(*) AS records, min(key) AS first FROM faults GROUP BY reason ORDER BY records DESC",
+}  # fmt: skip
+"""Ready queries by name."""
+
+
+def connection(store: Store) -> duckdb.DuckDBPyConnection:
+    """A connection in which each table of the study is a view; "heads_all" and the like hold the statistics.
+
+    It reads the files of the study, and can neither read others nor write any.
+    """
+    found = duckdb.connect(config={"python_enable_replacements": False})
+    root = store.root
+    if not root.is_local:
+        found.register_filesystem(root.fs)
+    files: list[Place] = []
+    for table in TABLES:
+        if table == "totals":
+            continue
+        own = store.files(table)
+        if own:
+            _view(found, table, own)
+        summary = root / "tables" / f"{table}.parquet"
+        if summary.exists():
+            own = [*own, summary]
+            _view(found, f"{table}_all", [summary])
+        files += own
+    if root.is_local:
+        # What SQL may read is this study and nothing else of the machine.
+        found.execute("SET allowed_paths = ?", [[file.path for file in files]])
+        found.execute("SET enable_external_access = false")
+    found.execute("SET lock_configuration = true")
+    return found
+
+
+def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and rows of a query, or of a ready one by name; a faulty query is one sentence."""
+    with connection(store) as con:
+        try:
+            found = con.execute(QUERIES.get(sql, sql))
+            return [column[0] for column in found.description or ()], found.fetchall()
+        except duckdb.Error as error:
+            raise StudyError(f"the query cannot be answered: {' '.join(str(error).split())[:400]}") from error
+
+
+def _view(con: duckdb.DuckDBPyConnection, name: str, files: list[Place]) -> None:
+    listed = ", ".join("'" + file.url.replace("'", "''") + "'" for file in files)
+    con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name = true)")
