@@ -6,6 +6,7 @@ import streamlit as st
 
 from ui import pickers, session, state
 from ui.frame_pages import SECTIONS
+from ui.lessons import panel
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,16 +16,20 @@ def _page(path: str, title: str, icon: str) -> st.Page:
 
 
 st.set_page_config(page_title="Headlight", page_icon=str(_ROOT / "assets" / "icon.png"), layout="wide")
-# Streamlit leaves six lines of nothing above a page.
-st.html("<style>[data-testid=stMainBlockContainer]{padding:3.4rem 2.5rem 3rem}</style>")
+# Streamlit leaves six lines of nothing above a page, and as many above the pickers.
+st.html(
+    "<style>[data-testid=stMainBlockContainer]{padding:4.4rem 2.5rem 3rem}"
+    "[data-testid=stSidebarHeader]{height:1.5rem}</style>"
+)
 pages = {
     section: [_page(*each) for each in listed if (_ROOT / "pages" / f"{each[0]}.py").is_file()]
     for section, listed in SECTIONS.items()
 }
-page = st.navigation({section: listed for section, listed in pages.items() if listed}, expanded=True)
+page = st.navigation({section: listed for section, listed in pages.items() if listed}, position="top")
 state.chosen()
 known = pickers.sidebar()
 state.write_link()
+panel.draw(page.url_path)
 page.run()
 session.painted()
 if not known and session.loaded(pickers.model_name(), pickers.weights()) is not None:
