@@ -17,19 +17,30 @@ if TYPE_CHECKING:
     from ui.results.whatif_steps import History
 
 KINDS = {"picture": "Picture", "question": "Question", "heads": "Heads", "edges": "Edges", "attention": "Attention"}
-FILLS: dict[Fill, str] = {"mean": "Mean colour", "blur": "Blur", "noise": "Noise"}
-READERS: dict[Reader, str] = {"all text": "All text", "question": "The question", "answer": "The answer"}
+FILLS: dict[Fill, str] = {"mean": "Mean", "blur": "Blur", "noise": "Noise"}
+READERS: dict[Reader, str] = {"all text": "All text", "question": "Question", "answer": "Answer"}
 HEIGHT = 340
 MOST_THINGS = 4
+_SMALL = 260
+"""Pixels of the picture below other editors."""
 
 
-def draw(answered: Answered, history: History) -> None:
-    """The chosen editor; each ends with the button that takes the step."""
+def pick(answered: Answered) -> str:
+    """Which editor is shown."""
     kinds = tuple(KINDS) if answered.pictures else ("question", "heads")
-    kind = controls.pick("change", "What is changed", kinds, format=lambda each: KINDS[each])
+    return controls.pick("change", "What is changed", kinds, format=lambda each: KINDS[each])
+
+
+def draw(kind: str, answered: Answered, history: History) -> None:
+    """One editor; each ends with the button that takes the step."""
+    from ui.results.whatif import painted
+
     {"picture": _picture, "question": _question, "heads": _heads, "edges": _edges, "attention": _attention}[kind](
         answered, history
     )
+    if answered.pictures and kind != "picture":
+        shown = painted(answered.pictures, history.now)
+        st.image(list(shown), width=_SMALL if len(shown) == 1 else _SMALL // 2, caption=["what it is shown"] * len(shown))
 
 
 def _picture(answered: Answered, history: History) -> None:

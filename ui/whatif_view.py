@@ -24,12 +24,17 @@ ACROSS = 4
 HEIGHT, TALL = 250, 330
 
 
-def said(answered: Answered) -> int:
-    """The answer as it was, to choose a word of; its number."""
-    number = asking.word(answered)
+def said(answered: Answered, number: int, now: Outcome | None) -> None:
+    """The answer as it was, to choose a word of; words that are not said now are marked."""
+    from ui.results.fix import aligned, texts
+
     st.markdown(":gray[**It said**]")
-    words_line(asking.chips(answered), key="what-if-said", chosen=number, on_choose=asking.choose_word)
-    return number
+    kept = aligned(now.words, texts(answered.answer)).same if now is not None else ()
+    gone = {n: "changed" for n, same in enumerate(kept) if not same}
+    told = dict.fromkeys(gone, "not said now")
+    words_line(
+        asking.chips(answered, marks=gone, tooltips=told), key="what-if-said", chosen=number, on_choose=asking.choose_word
+    )
 
 
 def nothing_yet(question: Question, answered: Answered, number: int, base: Outcome) -> None:
@@ -53,18 +58,29 @@ def nothing_yet(question: Question, answered: Answered, number: int, base: Outco
     page.take_away(shown, over, key="what-if-map-away", title=title, snippet=snippet)
 
 
+def moves(history: History) -> None:
+    """Back, forth, and to the beginning."""
+    at, count, back = history.at, len(history.steps), whatif_state.back
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(":gray[**Now it says**]", width="stretch")
+        for label, icon, to in (("Undo", "undo", at - 1), ("Redo", "redo", at + 1)):
+            there, face = 0 <= to <= count, f":material/{icon}:"
+            st.button(label, icon=face, key=icon, on_click=back, args=(to,), disabled=not there, type="tertiary")
+        over = whatif_state.start_over
+        st.button("Start over", icon=":material/restart_alt:", key="over", on_click=over, disabled=not count, type="tertiary")
+
+
 def card(question: Question, answered: Answered, number: int, base: Outcome, now: Outcome) -> None:
     """The new answer, what each word of the old one lost, and the change of the chosen word's map."""
     from ui.figures import draw
     from ui.results.whatif import word_changes
 
-    st.markdown(":gray[**Now it says**]")
     st.markdown(marked(now) or "*nothing: the answer is empty*")
     changes = word_changes(base, now)
     left, right = st.columns(2, gap="small")
     with left:
-        title = "Change of log-probability of each word it said"
-        st.markdown(f"**{title}**", help="The same answer is read under the steps. To the left: the word lost.")
+        title = "Change of log-probability"
+        st.markdown(f"**{title}**", help="Of each word it said: the same answer is read under the steps. To the left: it lost.")
         figure = draw(changes)
         st.plotly_chart(figure, key="what-if-words", width="stretch", config={"displayModeBar": False})
         page.take_away(changes, figure, key="what-if-words-away", title=title, snippet=_snippet(question, now.steps))
@@ -111,14 +127,10 @@ def marked(found: Outcome) -> str:
 
 def steps(question: Question, history: History, base: Outcome) -> None:
     """What was done, a card each; any of them can be gone back to."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader("Steps", anchor=False, width="content")
-        at, count = history.at, len(history.steps)
-        st.button("Undo", icon=":material/undo:", on_click=whatif_state.back, args=(at - 1,), disabled=not at, key="undo")
-        st.button("Redo", icon=":material/redo:", on_click=whatif_state.back, args=(at + 1,), disabled=at == count, key="redo")
-        st.button("Start over", icon=":material/restart_alt:", on_click=whatif_state.start_over, disabled=not count, key="over")
-        if not whatif_state.in_link(history):
-            st.caption("These steps are too long for the link.")
+    st.subheader("Steps", anchor=False)
+    if not whatif_state.in_link(history):
+        st.caption("These steps are too long for the link.")
+    count = len(history.steps)
     for first in range(0, count + 1, ACROSS):
         for column, place in zip(st.columns(ACROSS), range(first, min(first + ACROSS, count + 1)), strict=False):
             with column, st.container(border=True, height="stretch"):
@@ -139,7 +151,8 @@ def _step(question: Question, history: History, place: int, base: Outcome) -> No
         st.markdown(marked(found) or "*nothing*")
         if place:
             lost = float(word_changes(base, found).change.sum())
-            st.caption(f"log-probability of what it said: {'+' if lost > 0 else ''}{humane(lost)} nats")
+            sign = "+" if lost > 0 else "−"
+            st.caption(f"log-probability of what it said: {sign}{humane(abs(lost))} nats")
     if not now:
         label, go = ("Take again" if undone else "Back to here"), whatif_state.back
         st.button(label, key=f"step-{place}", type="tertiary", icon=":material/history:", on_click=go, args=(place,))

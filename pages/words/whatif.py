@@ -11,13 +11,17 @@ if not answered.answer.words:
     st.info("The answer holds no word, so nothing can become of its words. Another question works.", icon=":material/info:")
     st.stop()
 history = whatif_state.history(question)
+kind = whatif_edit.pick(answered)
 left, right = st.columns([2, 3], gap="medium")
 with left:
-    whatif_edit.draw(answered, history)
+    whatif_edit.draw(kind, answered, history)
 with right:
-    number = whatif_view.said(answered)
+    number, before = asking.word(answered), st.container()
     base = whatif_asked.outcome(question, answered, ())
+    whatif_view.moves(history)
     now = whatif_asked.outcome(question, answered, history.now) if history.now else base
+    with before:
+        whatif_view.said(answered, number, now)
     if base is not None and now is not None:
         if history.now:
             whatif_view.card(question, answered, number, base, now)

@@ -22,7 +22,7 @@ def _(result: WordChanges, look: Look) -> go.Figure:
         f"“{word}”: log-probability {was:.2f} before, {now:.2f} after"
         for word, was, now in zip(result.words, result.before, result.after, strict=True)
     ]
-    lost, won = colours.diverging(3)[0], colours.diverging(3)[-1]
+    lost, won = colours.CATEGORICAL[:2]
     figure = go.Figure(
         go.Bar(
             x=result.change, y=places, orientation="h", marker={"color": [lost if c < 0 else won for c in result.change]},

@@ -73,13 +73,13 @@ def grid_of(width: int, height: int, finest: int = 96) -> tuple[int, int]:
 
 
 def mask_of_pixels(painted: np.ndarray) -> Mask:
-    """The cells in which at least half of the pixels [height, width] are painted, or the middle one is."""
+    """The cells in which any of the pixels [height, width] is painted, so that nothing of a thing is left over."""
     height, width = painted.shape
     across, down = grid_of(width, height)
     rows, columns = ((np.arange(n) * side // n) for n, side in ((height, down), (width, across)))
-    numbers = (rows[:, None] * across + columns[None]).ravel()
-    share = np.bincount(numbers, painted.ravel().astype(float), across * down) / np.bincount(numbers, minlength=across * down)
-    return Mask.of(share.reshape(down, across) >= 0.5)
+    cells = np.zeros((down, across), bool)
+    np.logical_or.at(cells, (rows[:, None], columns[None]), painted)
+    return Mask.of(cells)
 
 
 @dataclass(frozen=True)
