@@ -148,10 +148,11 @@ def inspect(question: Question, found: Answered, sheet: Sheet | None, word: int)
             st.markdown(f"#### “{plain(sure.word)}”", width="stretch")
             if sheet is not None and not _nothing_to_map(found):
                 _map_menu(question, found, sheet, word)
-        st.markdown(f"Probability **{humane(sure.probability)}** · log-probability {sure.log_probability:.2f}")
+        logs = f"{sure.log_probability:.2f}".replace("-", "−")
+        st.markdown(f"**{humane(sure.probability)}** probability · log-probability {logs}")
         _figure(
-            "instead", "What could have stood here", sure, question,
-            ["from analysis.words.word_confidence import word_confidence"], [f"shown = word_confidence(answer, {word})"], 150,
+            "instead", "Could have been", sure, question,
+            ["from analysis.words.word_confidence import word_confidence"], [f"shown = word_confidence(answer, {word})"], 130,
         )  # fmt: skip
         _listened(question, found, word)
         _decided(question, found, word)
@@ -180,8 +181,8 @@ def _listened(question: Question, found: Answered, word: int) -> None:
     from analysis.words.word_shares import word_shares
 
     _figure(
-        "listened", "Whom it listened to, layer by layer", word_shares(found.answer, word), question,
-        ["from analysis.words.word_shares import word_shares"], [f"shown = word_shares(answer, {word})"], 170,
+        "listened", "Listened to, by layer", word_shares(found.answer, word), question,
+        ["from analysis.words.word_shares import word_shares"], [f"shown = word_shares(answer, {word})"], 120,
     )  # fmt: skip
 
 
@@ -200,27 +201,29 @@ def _decided(question: Question, found: Answered, word: int) -> None:
     if place is None:
         return
     layer = int(said.decided[place])
-    told = f"decided at the input of layer {layer}" if layer >= 0 else "no layer's likeliest word stays it"
+    told = f"Decided from layer {layer} on" if layer >= 0 else "Never the likeliest to the end"
     _figure(
-        "decided", f"Where it was decided: {told}", said.reading.of_word(said.words[place]), question,
+        "decided", told, said.reading.of_word(said.words[place]), question,
         ["from analysis.words import answer_in", "from analysis.words.logit_lens import answer_lens"],
         [
             'capture = ma.reread(model, inputs, generation, want={"hidden"})',
             "again = answer_in(capture, answer.ids.tolist(), asked)",
             f"shown = answer_lens(again, ma.lens(model, inputs)).of_word(again.words[{word}])",
-        ], 150,
+        ], 110,
     )  # fmt: skip
 
 
 def _figure(key: str, title: str, result: Any, question: Question, imports: list[str], lines: list[str], height: int) -> None:
-    """A small drawing under its title, with its menu."""
+    """A small drawing under its title, with its menu; what is taken away has its axes named."""
     from ui.figures import draw
 
-    figure = draw(result)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(title, width="stretch")
-        page.take_away(result, figure, key=f"ask-{key}", title=title, snippet=ask_snippet.script(question, imports, lines))
-    st.plotly_chart(figure, key=f"figure-{key}", width="stretch", height=height, config=_BARE)
+        script = ask_snippet.script(question, imports, lines)
+        page.take_away(result, lambda: draw(result), key=f"ask-{key}", title=title, snippet=script)
+    small = draw(result).update_layout(showlegend=False, margin={"l": 8, "r": 8, "t": 4, "b": 4})
+    small.update_xaxes(title=None).update_yaxes(title=None)
+    st.plotly_chart(small, key=f"figure-{key}", width="stretch", height=height, config=_BARE)
 
 
 def grid(found: Answered, sheet: Sheet, led: Hop | None) -> None:

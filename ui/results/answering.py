@@ -84,7 +84,7 @@ def prepared(model: ma.Model, pictures: Sequence[Picture], text: str, *, film: b
     images = [picture.image for picture in pictures]
     if film:
         if len(images) < 2:
-            raise ValueError(f"A video needs two frames at least. {len(images)} picture is chosen; add others.")
+            raise ValueError(f"A video needs two frames at least. Got {len(images)}; further frames are added under Options.")
         return model.prepare(video=images, text=text)
     return model.prepare(image=images if len(images) > 1 else images[0] if images else None, text=text)
 
@@ -95,8 +95,9 @@ def check_room(model: ma.Model, inputs: ma.Inputs, longest: int) -> None:
     most = context_of(model)
     if most is not None and length + longest > most:
         raise ValueError(
-            f"The prompt has {length} tokens and the answer may have {longest}, but {model.name} reads {most} at most. A "
-            f"shorter question, fewer pictures or a shorter answer (up to {max(most - length, 0)} tokens) work."
+            f"The prompt has {length} tokens and the answer may have {longest}, but {model.name} reads {most} at most. "
+            + ("A shorter question or fewer pictures work" if length >= most else f"An answer of {most - length} tokens works")
+            + "."
         )
     config = _text_config(model)
     layers, heads = getattr(config, "num_hidden_layers", 0) or 0, getattr(config, "num_attention_heads", 0) or 0

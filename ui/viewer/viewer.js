@@ -392,13 +392,15 @@ class Viewer {
     const whole = this.panel.viewer.clientWidth;
     if (!whole) return;
     const beside = whole > NARROW;
+    const words = this.words ? this.panel.words.offsetHeight + 8 : 0;
     if (this.stage.picture) {
       const heads = LABEL + this.navigator.columns * (28 + GAP) + 26;
       const side = Math.max(SIDE_LEAST, 0.3 * whole, Math.min(heads, 0.5 * whole));
-      this.stage.fit(beside ? whole - side : whole, this.data.height - this.panel.bar.offsetHeight - 80);
+      this.stage.fit(beside ? whole - side : whole, this.data.height - this.panel.bar.offsetHeight - 80 - (beside ? 0 : words));
       this.panel.viewer.style.setProperty("--stage", `${Math.max(this.stage.size[0], SCALE_LEAST)}px`);
     }
-    this.navigator.fit(this.panel.scroll.clientWidth - 2, this.data.height - 190);
+    this.panel.viewer.style.setProperty("--words", `${words}px`);
+    this.navigator.fit(this.panel.scroll.clientWidth - 2, this.data.height - 190 - words);
     if (this.choice) this.paint();
   }
 
