@@ -32,11 +32,11 @@ def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         start = list(dict.fromkeys(name for name in (pruner.method, *LOOKED_AT) if name in able and name != "visual_window"))
         names = [name for name in able if fewer.knob_of(name) == "keep" and name not in fewer_curves.BASELINES]
-        chosen = controls.pick_many("pruners", "Pruners", names, default=start, most=MOST, format=lambda m: able[m])
+        chosen = controls.pick_many("few-pruners", "Pruners", names, default=start, most=MOST, format=lambda m: able[m])
         with st.popover("Asked", icon=":material/photo_library:"):
-            ask = controls.pick("asked", "Question", list(ASK), format=lambda a: ASK[a])
-            stream = controls.pick("pictures", "Pictures", list(STREAMS), format=lambda s: STREAMS[s])
-            count = int(controls.slide("n", "How many", 4, 96, 12, step=4))
+            ask = controls.pick("few-asked", "Question", list(ASK), format=lambda a: ASK[a])
+            stream = controls.pick("few-pictures", "Pictures", list(STREAMS), format=lambda s: STREAMS[s])
+            count = int(controls.slide("few-n", "How many", 4, 96, 12, step=4))
     if not chosen:
         st.caption("Choose a pruner to see what it leaves of the answers.")
         return
@@ -59,8 +59,8 @@ def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measures = [m for m in fewer_curves.MEASURES if m != "accuracy" or ask == "pope"]
-        measure = controls.pick("curve", "Shown", measures, format=lambda m: fewer_curves.MEASURES[m])
-        against = controls.pick("against", "Against", list(fewer_curves.AGAINST), format=lambda a: AGAINST_SHORT[a])
+        measure = controls.pick("few-curve", "Shown", measures, format=lambda m: fewer_curves.MEASURES[m])
+        against = controls.pick("few-against", "Against", list(fewer_curves.AGAINST), format=lambda a: AGAINST_SHORT[a])
     figure = drawn(found, measure, against)
     st.plotly_chart(figure, key="fewer-curves", width="stretch", config={"displayModeBar": False})
     page.take_away(
@@ -110,7 +110,7 @@ def layers(bench: Bench) -> None:
     with right:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown("**Do layers rank the visual tokens alike?** (after G-Search)", width="stretch")
-            statistic = controls.pick("alike", "By", ("spearman", "kendall", "overlap"), format=str.capitalize)
+            statistic = controls.pick("few-alike", "By", ("spearman", "kendall", "overlap"), format=str.capitalize)
         alike = session.get(
             ("fewer-alike", bench.question, statistic),
             lambda progress: analysis.find("ranking_similarity").function(bench.capture, statistic=statistic),

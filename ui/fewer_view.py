@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ui import controls, link, page, session
-from ui.fix_view import asking_of
+from ui.asking_bar import plain
+from ui.fix_view import asking_of, option_controls
 from ui.results import fewer, fix_snippet
 from ui.results.fewer import Pruner
 from ui.results.fix import aligned
@@ -75,7 +76,7 @@ def pick(bench: Bench, able: dict[str, str]) -> Pruner:
             name = controls.pick("pruner", "What stays is chosen by", list(able), default=start, format=lambda m: able[m])
         method = fewer.fitted(analysis.find(name), fewer.depth_of(bench.capture))
         with st.popover("Options", icon=":material/tune:", disabled=not method.options):
-            options = controls.for_method(method, prefix="fewer-")
+            options = option_controls(method, "fewer-")
     return Pruner(name, tuple(options.items()))
 
 
@@ -161,11 +162,6 @@ def show_answers(bench: Bench, said: Reduced | None) -> None:
     st.markdown(f"**{said.plan.kept} left** · {text}")
 
 
-def plain(text: str) -> str:
-    """A text that Markdown leaves alone."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()#+-.!$~:<>|" else letter for letter in text)
-
-
 def show_numbers(bench: Bench, said: Reduced | None, paid: Costs | None) -> None:
     """What is left of the answer, and what is left to compute, beside the model as it is."""
     if said is not None:
@@ -228,5 +224,6 @@ def _really_dropped(said: Reduced) -> str:
 def refused(unable: dict[str, str]) -> None:
     """Which pruners are not offered here, and why."""
     if unable:
-        with st.expander(f"{len(unable)} pruners are not offered for this model"):
+        count = "1 pruner is" if len(unable) == 1 else f"{len(unable)} pruners are"
+        with st.expander(f"{count} not offered for this model"):
             st.markdown("\n".join(f"- {sentence}" for sentence in unable.values()))

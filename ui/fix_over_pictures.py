@@ -27,33 +27,33 @@ LONGEST = {"scene": (40, 3), "coco": (64, 16)}
 def wish() -> Wish:
     """Over what it is measured."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        source: Source = controls.pick("over", "Pictures", get_args(Source), format=lambda s: SOURCES[s])
+        source: Source = controls.pick("fix-over", "Pictures", get_args(Source), format=lambda s: SOURCES[s])
         with st.container(width=240):
-            count = int(controls.slide("n", "How many", 8, 200, 24, step=8))
+            count = int(controls.slide("fix-n", "How many", 8, 200, 24, step=8))
         kinds: tuple[Kind, ...] = ("random", "popular", "adversarial")
-        kind = controls.pick("kind", "Asked about what is not there", kinds, default="adversarial", format=str.capitalize)
+        kind = controls.pick("fix-kind", "Asked about what is not there", kinds, default="adversarial", format=str.capitalize)
         with st.popover("How it is asked", icon=":material/tune:"):
             given = _asked("coco" if source == "coco" else "scene")
     annotations = folder = ""
     if source == "coco":
         left, right = st.columns(2)
         with left:
-            annotations = controls.write("annotations", "Annotations, in COCO's format", help="A file on the server.").strip()
+            annotations = controls.write("fix-annotations", "Annotations, in COCO's format", help="A file on the server.")
         with right:
-            folder = controls.write("folder", "Folder of the images", help="Left out: images/ beside the annotations.").strip()
-    return Wish(source, count, kind, annotations=annotations, folder=folder, **given)
+            folder = controls.write("fix-folder", "Folder of the images", help="Left out: images/ beside the annotations.")
+    return Wish(source, count, kind, annotations=annotations.strip(), folder=folder.strip(), **given)
 
 
 def _asked(kind: str) -> dict[str, Any]:
     """Prompt, lengths, rule: everything a figure depends on."""
     longest, longest_answer = LONGEST[kind]
     return {
-        "describe": controls.write(f"describe-{kind}", "Descriptions", default=TEXTS[kind]),
-        "longest": int(controls.slide(f"longest-{kind}", "Tokens of a description", 8, 256, longest, step=8)),
-        "longest_answer": int(controls.slide(f"short-{kind}", "Tokens of a yes or no", 1, 32, longest_answer)),
-        "pairs": int(controls.slide("pairs", "Pairs of questions per picture", 1, 3, 1)),
+        "describe": controls.write(f"fix-describe-{kind}", "Descriptions", default=TEXTS[kind]),
+        "longest": int(controls.slide(f"fix-longest-{kind}", "Tokens of a description", 8, 256, longest, step=8)),
+        "longest_answer": int(controls.slide(f"fix-short-{kind}", "Tokens of a yes or no", 1, 32, longest_answer)),
+        "pairs": int(controls.slide("fix-pairs", "Pairs of questions per picture", 1, 3, 1)),
         "rule": controls.pick(
-            "rule", "Yes and no are read by the rule", ("official", "strict"), format=str.capitalize,
+            "fix-rule", "Yes and no are read by the rule", ("official", "strict"), format=str.capitalize,
             help="Official: whatever is no clear no is a yes. Strict: the first word must say so, anything else is wrong.",
         ),
     }  # fmt: skip
@@ -67,8 +67,8 @@ def show(question: Question, answered: Answered, fixes: Sequence[Fix], costs: di
         st.caption("Choose a fix above to measure what it is worth.")
         return
     with st.container(horizontal=True):
-        names = [fix.method for fix in fixes]
-        chosen = fixes[names.index(controls.pick("measured", "The fix", names, format=lambda m: fixes[names.index(m)].title))]
+        by_name = {fix.method: fix for fix in fixes}
+        chosen = by_name[controls.pick("fix-measured-one", "The fix", list(by_name), format=lambda m: by_name[m].title)]
     wanted = wish()
     if wanted.source == "coco" and not wanted.annotations:
         st.info("Say where the annotations lie, such as /data/coco/annotations/instances_val2014.json.", icon=":material/folder:")

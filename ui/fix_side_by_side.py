@@ -82,7 +82,7 @@ def _image(plain: Answered) -> int:
     count = len(plain.pictures)
     if count < 2:
         return 0
-    return int(controls.pick("on", "Maps on picture", list(range(count)), format=lambda n: plain.pictures[n].title))
+    return int(controls.pick("fix-on", "Maps on picture", list(range(count)), format=lambda n: plain.pictures[n].title))
 
 
 def _maps(

@@ -12,6 +12,7 @@ from ui.results import fix, fix_snippet
 from ui.results.fix import Aligned, Fix
 
 if TYPE_CHECKING:
+    from analysis import Method
     from model_adapters.answer_cost import AnswerCost
     from ui.asking import Question
     from ui.jobs import Progress
@@ -46,7 +47,7 @@ def pick() -> tuple[list[str], str]:
     titles = {method.name: method.title for method in analysis.methods("fix")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = controls.pick_many("fixes", "Fixes", list(titles), default=FIRST, most=MOST, format=lambda m: titles[m])
-        shown = controls.pick("maps", "The word's attention", list(MAPS), format=lambda m: MAPS[m])
+        shown = controls.pick("fix-maps", "The word's attention", list(MAPS), format=lambda m: MAPS[m])
     return chosen, shown
 
 
@@ -58,8 +59,14 @@ def options(name: str, answered: Answered) -> Fix:
     method = fix.fitted(analysis.find(name), depth=depth, tokens=int((answered.asked.rows.roles == "image").sum()))
     with st.popover("", icon=":material/tune:", help="Options", key=f"options-{name}"):
         st.caption(method.summary)
-        given = controls.for_method(method, prefix="fix-")
+        given = option_controls(method, "fix-")
     return Fix(name, tuple(given.items()))
+
+
+def option_controls(method: Method, prefix: str) -> dict[str, Any]:
+    """The controls of a method; what a model leaves no choice of has none."""
+    fixed = {o.name: o.default for o in method.options if o.range is not None and o.range.low == o.range.high}
+    return controls.for_method(method, prefix=prefix, without=tuple(fixed)) | fixed
 
 
 def answer_under(question: Question, plain: Answered, chosen: Fix) -> Answered | str | None:

@@ -1,0 +1,147 @@
+"""The page Fewer tokens: survivors, answer, numbers, curves, layers, the family, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import analysis
+import model_adapters as ma
+from analysis.visual_tokens import FAMILY, dropping
+from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
+from tests.app.pages import opened, settled
+from tests.zoo import hf
+from ui import session
+from ui.pictures import picture
+from ui.results import fewer
+
+
+@pytest.fixture
+def own_jobs():
+    session.jobs.cache_clear()
+    yield
+    session.jobs.cache_clear()
+
+
+def texts(page) -> str:
+    return "\n".join(str(each.value) for kind in ("markdown", "caption", "info", "error") for each in page.get(kind))
+
+
+def ready(page) -> bool:
+    return any(each.label == "How to read this" for each in page.expander) and not page.get("progress")
+
+
+def metrics(page) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def board(page) -> dict:
+    """What the picture of survivors was sent."""
+    return json.loads(next(e.proto.json for e in page.get("bidi_component") if e.proto.component_name == "headlight_survivors"))
+
+
+def test_a_quarter_of_the_tokens_is_shown_first_with_answer_and_numbers():
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12"), ready)
+    model = ma.load("bundled:lvlm")
+    inputs = model.prepare(image=picture("scene:12").array, text="what is in the picture?")
+    plan = analysis.find("fastv").function(fewer.seen(model, inputs), keep=36)
+    said = ma.generate(model, inputs, max_new_tokens=32, edits=dropping(plan))
+    shown = texts(page).replace(":orange-background[", "").replace("]", "").replace("\\", "")
+    assert f"**36 left** · {said.text}" in shown and "**All 144** · a picture of" in shown
+    assert "the last one 47" in texts(page) and "Really dropped" in texts(page) and "by more than 0.0000" in texts(page)
+    full = ma.generate(model, inputs, max_new_tokens=32)
+    assert (metrics(page)["Answer"] == "the same") == ([t.id for t in said.tokens] == [t.id for t in full.tokens])
+    assert {"KL to the full model", "FLOPs of the prompt", "Cache", "Prompt", "Each new token"} <= set(metrics(page))
+    sent = board(page)
+    assert sent["amounts"][sent["start"]] == 36 and sent["counts"][sent["start"]] == plan.counts.tolist()
+
+
+def test_the_budget_of_the_link_is_shown_and_words_that_differ_are_marked():
+    page = settled(opened("words/fewer", model="bundled:lvlm", pruner="random_visual", budget="4"), ready)
+    assert "**3 left**" in texts(page) or "**4 left**" in texts(page)
+    assert ":orange-background[" in texts(page) and metrics(page)["Answer"].startswith("to token")
+    assert board(page)["amounts"][board(page)["start"]] == 3
+
+
+def test_another_pruner_and_its_options():
+    page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
+    page.selectbox(key="pruner").set_value("pooled_visual")
+    settled(page, ready)
+    assert "Merged tokens have no masked counterpart" in texts(page) and "pooled_visual" in page.query_params["pruner"]
+    page.selectbox(key="pruner").set_value("visual_window")
+    settled(page, ready)
+    assert "Nothing is dropped here" in texts(page) and board(page)["window"] is True
+    page.selectbox(key="pruner").set_value("fastv")
+    settled(page, ready)
+    page.slider(key="fewer-fastv-layer").set_value(1)
+    settled(page, ready)
+    assert board(page)["counts"][0][0] == 144 and board(page)["counts"][0][1] == 1
+
+
+def test_pruners_are_compared_when_asked(own_jobs):
+    link = {"few-pruners": "fastv", "few-asked": "pope", "few-n": "4"}
+    page = settled(opened("words/fewer", model="bundled:lvlm", **link), ready)
+    estimate = next(each.value for each in page.caption if "answers of at most" in each.value)
+    assert estimate.startswith(f"{8 * (1 + 3 * 5)} answers of at most 3 tokens, about")
+    next(button for button in page.button if button.label == "Compare pruners").click()
+    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and ready(page))
+    assert "8 yes/no questions" in texts(page) and "scene:200 to scene:203" in texts(page)
+    next(pick for pick in page.button_group if pick.key == "few-curve").set_value("accuracy")
+    settled(page, ready)
+    assert not page.error
+
+
+def test_layers_and_the_family_are_told():
+    page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
+    table = next(each.value for each in page.dataframe if "Member" in each.value)
+    assert len(table) == len(FAMILY) and set(table["Here"]) == {"works", "not built in"}
+    assert "Do layers rank the visual tokens alike?" in texts(page)
+
+
+def test_without_a_picture_there_is_nothing_to_drop():
+    page = settled(opened("words/fewer", model="bundled:lvlm", given="nothing"), lambda page: page.error)
+    assert "visual tokens are needed" in page.error[0].value
+
+
+@pytest.mark.parametrize("family", ["llava_next", "qwen2_5_vl"])
+def test_other_models_lose_tokens_or_say_why_not(family, monkeypatch, own_jobs):
+    module, processor = hf.build(family)
+    model = ma.wrap(module, processor, name="hf:small", kind="lvlm")
+    monkeypatch.setattr(ma, "load", lambda name, **options: model)
+    page = settled(opened("words/fewer", model="hf:small", longest="5", ask="Is there a red ball?"), ready)
+    assert not page.error and "Really dropped" in texts(page)
+    assert len(board(page)["panels"]) == {"llava_next": 2, "qwen2_5_vl": 1}[family]
+    refused = next(each for each in page.expander if "not offered" in each.label)
+    reason = {"llava_next": "cut into", "qwen2_5_vl": "needs a class token"}[family]
+    assert reason in refused.markdown[0].value
+
+
+@needs_chromium
+@pytest.mark.browser
+def test_the_slider_moves_the_survivors_at_once_and_the_answer_follows_in_a_browser():
+    with serving("app.py") as server, chromium() as browser, watched_page(browser, server) as page:
+        page.goto(f"{server}/words-fewer?model=bundled:lvlm")
+        page.get_by_text("36 left").wait_for(timeout=90_000)
+        settle(page)
+        box = page.locator(".survivors")
+        canvas = box.locator("canvas")
+        place = canvas.bounding_box()
+        assert place["y"] + place["height"] < 900 and box.get_attribute("data-left") == "36"
+        before = canvas.evaluate("c => c.toDataURL()")
+        slider = box.locator("input.amount")
+        # An input alone moves the picture; only letting go tells Python.
+        move = "s.value = 1; s.dispatchEvent(new Event('input'));"
+        took = slider.evaluate(f"s => {{ const t = performance.now(); {move} return performance.now() - t; }}")
+        assert canvas.evaluate("c => c.toDataURL()") != before and box.get_attribute("data-left") == "3" and took < 100
+        assert page.get_by_text("36 left").count() == 1
+        slider.evaluate("s => s.dispatchEvent(new Event('change'))")
+        page.get_by_text("3 left").first.wait_for(timeout=30_000)
+        page.wait_for_function("() => location.search.includes('budget=3')")
+        layer = box.locator("input.layer")
+        layer.evaluate("s => { s.value = 0; s.dispatchEvent(new Event('input')); }")
+        assert box.get_attribute("data-left") == "144"
+        pixels = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+        faded = (np.array(canvas.evaluate(pixels)).reshape(-1, 4)[:, :3] > 200).all(1).mean()
+        assert faded < 0.2
