@@ -2,6 +2,7 @@
 
 from model_adapters import edits
 from model_adapters.ablation import Ablation, ablate
+from model_adapters.batches import answers
 from model_adapters.capture import capture, run
 from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
@@ -28,6 +29,6 @@ __all__ = [
     "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "Blank", "BySite", "Capture", "Card", "Contrast", "Cost",
     "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
     "Noised", "OverTrust", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate",
-    "asked", "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load", "reread",
-    "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
+    "answers", "asked", "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load",
+    "reread", "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

@@ -211,10 +211,10 @@ def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decod
         row = logits[step][beam]
         kept = {site: weights[min(beam, len(weights) - 1), :, -1].numpy() for site, weights in steps.get(step, {}).items()}
         probability = float(row.softmax(-1)[token])
-        tokens.append(GeneratedToken(token, _text(tokenizer, [token]), probability, row.numpy(), BySite(kept)))
+        tokens.append(GeneratedToken(token, text_of(tokenizer, [token]), probability, row.numpy(), BySite(kept)))
     return Generation(
-        model.name, _text(tokenizer, ids, skip=True), tuple(tokens), _prompt(tokenizer, inputs),
-        _roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding, _left(tap, steps.get(0, {})),
+        model.name, text_of(tokenizer, ids, skip=True), tuple(tokens), prompt_tokens(tokenizer, inputs),
+        prompt_roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding, _left(tap, steps.get(0, {})),
     )  # fmt: skip
 
 
@@ -232,18 +232,21 @@ def _winning_beams(out: Any, steps: int) -> list[int]:
     return [i for i in indices[0].tolist() if i >= 0]
 
 
-def _text(tokenizer: Any, ids: list[int], *, skip: bool = False) -> str:
+def text_of(tokenizer: Any, ids: list[int], *, skip: bool = False) -> str:
+    """Token ids as text; `skip` leaves special tokens out."""
     if not hasattr(tokenizer, "decode"):
         return " ".join(map(str, ids))
     return tokenizer.decode(ids, skip_special_tokens=skip)
 
 
-def _prompt(tokenizer: Any, inputs: Inputs) -> tuple[str, ...]:
+def prompt_tokens(tokenizer: Any, inputs: Inputs) -> tuple[str, ...]:
+    """The tokens of a prompt as text."""
     ids = inputs.tensors.get("input_ids")
     if ids is None or not hasattr(tokenizer, "convert_ids_to_tokens"):
         return ()
     return tuple(tokenizer.convert_ids_to_tokens(ids[0].tolist()))
 
 
-def _roles(model: Model, inputs: Inputs) -> tuple[str, ...]:
+def prompt_roles(model: Model, inputs: Inputs) -> tuple[str, ...]:
+    """The roles of a prompt's tokens."""
     return tuple(decoder_roles(model, inputs)[0]) if "input_ids" in inputs.tensors else ()

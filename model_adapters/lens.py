@@ -24,7 +24,7 @@ from model_adapters.model import Model
 from model_adapters.site import NOTHING, Keep
 from model_adapters.target import Target
 
-_AGREES = {torch.float32: 2e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
+AGREES = {torch.float32: 2e-3, torch.bfloat16: 0.25, torch.float16: 0.05}
 """How far log-probabilities of one pass may lie from those of a pass per token."""
 
 
@@ -217,7 +217,7 @@ def _agree(model: Model, answer: Generation, found: Capture) -> None:
     rows = found.logits[first:-1].astype(np.float64)
     again = rows[np.arange(len(ids)), ids] - np.logaddexp.reduce(rows, axis=-1)
     off = float(np.abs(again - [t.log_probability for t in answer.tokens]).max())
-    if off > _AGREES.get(model.dtype, 0.25):
+    if off > AGREES.get(model.dtype, 0.25):
         raise AdapterError(
             f"{model.name} gives its answer other probabilities in one pass than word by word (by {off:.2g} in log "
             "probability), so the one cannot stand for the other. What needs no second pass still works."
