@@ -101,7 +101,7 @@ def show_exit(asked: Asked, found: ExitCurve) -> None:
 
 def show_lens(asked: Asked, said: Spoken, layer: int) -> None:
     """The grid of layers and words; a click on a cell opens its patches."""
-    from ui.figures.flow import lens_grid
+    from ui.figures.flow import lens_grid, settled_figure
 
     column = next((n for n, word in enumerate(said.words) if word.index == asked.word.index), None)
     row = said.reading.layers.index(layer)
@@ -119,11 +119,17 @@ def show_lens(asked: Asked, said: Spoken, layer: int) -> None:
             asked, said.reading, figure, "lens-grid", "What each layer would say",
             ["from analysis.words.logit_lens import answer_lens"], ["shown = answer_lens(answer, ma.lens(model, inputs))"],
         )  # fmt: skip
+    st.plotly_chart(settled_figure(said.settled()), key="settled", width="stretch", config=_BARE)
+
+
+def depth_name(said: Spoken, layer: int) -> str:
+    """What a depth is called: states are read at the input of a layer, and at the output of the last one."""
+    return "the output" if layer == said.reading.layers[-1] else f"the input of layer {layer}"
 
 
 def decided_in_words(said: Spoken, column: int | None) -> str:
     """From which layer on words are decided."""
-    layers, settled = said.reading.layers, said.settled()
+    layers, settled = said.reading.layers, said.settled().values
     half = np.flatnonzero(settled >= 0.5)
     told = ["Few words are decided before the end"]
     if len(half):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FROM = {"scene": "drawn scenes", "biased": "scenes with the bias of training", "folder": "a folder of mine"}
 _ROWS = 8
+_WANTED = "wanted word"
 _AGAIN = 1.5
 """Answering takes about half as long as measuring."""
 
@@ -164,7 +165,14 @@ def _look(source: Source, word: int) -> None:
         if source.known is not None:
             truth_asked.labelled()[shown.key] = source.known
     picture_picker.want(id)
-    asking.choose_word(word)
+    st.session_state[_WANTED] = word
+
+
+def arrived() -> None:
+    """Choose the word that was asked for, now that its answer is there; a new answer begins without a chosen word."""
+    word = st.session_state.pop(_WANTED, None)
+    if word is not None:
+        asking.choose_word(word)
 
 
 def _fit(found: Triage) -> None:

@@ -7,6 +7,7 @@ from ui import asking, notes, page, truth_asked, truth_line, truth_triage, truth
 page.header("Truth", "Which words should I doubt?", about=("picture",))
 question = asking.bar()
 answered = asking.answered(question)
+truth_triage.arrived()
 name, weights = asking.language_model()
 if not answered.answer.words:
     st.info("The answer holds no word, so there is nothing to doubt. Another question works.", icon=":material/info:")

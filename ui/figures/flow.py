@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 0.34
 """Width of a layer's blocks; what is left between two of them is the band."""
+_POINTS = 16
+"""Points of a layer's blocks that take clicks."""
+_UNSEEN = {"marker": {"opacity": 0}}
 _CURVE = 14
 """Points of the curve of a band between two layers."""
 _WRITTEN = 0.08
@@ -51,12 +54,11 @@ def bands_figure(found: Bands, chosen: int | None = None, height: int = 400) -> 
         shares = found.shares[:, number]
         figure.add_bar(
             x=at, y=shares, width=_BLOCK, name=group, marker={"color": colours.category(number), "line": {"width": 0}},
-            customdata=[(layer, number) for layer in at.tolist()], hovertemplate="%{hovertext}<extra></extra>",
-            hovertext=[_told(found, layer, number) for layer in at.tolist()],
-            text=[f"{100 * s:.0f} %" if s >= _WRITTEN and len(at) <= _FEW_LAYERS else "" for s in shares],
+            hoverinfo="skip", text=[f"{100 * s:.0f} %" if s >= _WRITTEN and len(at) <= _FEW_LAYERS else "" for s in shares],
             textposition="inside", insidetextanchor="middle", textangle=0, constraintext="none",
             textfont={"color": "#ffffff", "size": 12},
         )  # fmt: skip
+    figure.add_trace(_blocks(found, tops))
     framed(figure, x="Layer of the decoder", y=f"Where the attention of {found.reader} goes", height=height, legend=True)
     figure.update_layout(barmode="stack", bargap=0, legend_traceorder="normal", clickmode="event+select")
     if chosen is not None and chosen in found.layers:
@@ -82,6 +84,22 @@ def _band(at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray
         up.append(high[n] + eased * (high[n + 1] - high[n]))
     return (
         np.concatenate([*x, at[-1:] + _BLOCK / 2]), np.concatenate([*down, low[-1:]]), np.concatenate([*up, high[-1:]])
+    )  # fmt: skip
+
+
+def _blocks(found: Bands, tops: np.ndarray) -> go.Scatter:
+    """Unseen points over the blocks: they take the clicks, (layer, group), and tell the shares."""
+    heights = (np.arange(_POINTS) + 0.5) / _POINTS
+    places = [
+        (layer, int(min(np.searchsorted(tops[layer], height), len(found.groups) - 1)), float(height))
+        for layer in range(len(found.layers))
+        for height in heights
+    ]
+    return go.Scatter(
+        x=[layer for layer, _, _ in places], y=[height for _, _, height in places], mode="markers",
+        marker={"color": CLEAR, "size": 22, "symbol": "square", "line": {"width": 0}}, selected=_UNSEEN, unselected=_UNSEEN,
+        customdata=[(layer, group) for layer, group, _ in places], showlegend=False, name="blocks",
+        text=[_told(found, layer, group) for layer, group, _ in places], hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
 
 
@@ -119,7 +137,7 @@ def lens_grid(said: Spoken, chosen: tuple[int, int] | None, height: int | None =
     would = np.array([[best[row][step][0].strip() for step in said.steps] for row in range(len(layers))], object)
     cells = heat(values, label="probability", ends=(0.0, 1.0), xgap=1, ygap=1, hoverinfo="skip")
     if values.size <= _FEW_CELLS:
-        cells.text, cells.texttemplate, cells.textfont = would, "%{text}", {"size": 10}
+        cells.text, cells.texttemplate, cells.textfont = would, "%{text}", {"size": 9}
     texts = np.array(
         [
             [
@@ -148,10 +166,9 @@ def lens_grid(said: Spoken, chosen: tuple[int, int] | None, height: int | None =
 def _touch(texts: np.ndarray) -> go.Scatter:
     """Unseen points over the cells: clicking a heat map selects nothing, clicking these says (row, column)."""
     rows, columns = (part.ravel() for part in np.indices(texts.shape))
-    hidden = {"marker": {"opacity": 0}}
     return go.Scatter(
         x=columns, y=rows, mode="markers", marker={"color": CLEAR, "size": 26, "symbol": "square", "line": {"width": 0}},
-        selected=hidden, unselected=hidden, customdata=np.array([rows, columns]).T, text=texts.ravel(), showlegend=False,
+        selected=_UNSEEN, unselected=_UNSEEN, customdata=np.array([rows, columns]).T, text=texts.ravel(), showlegend=False,
         hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
 
@@ -173,9 +190,11 @@ def patch_words_figure(found: PatchWords, image: np.ndarray, height: int = 440) 
     return figure.update_layout(height=height)
 
 
-def settled_curve(said: Spoken) -> Curve:
+def settled_figure(found: Curve, height: int = 200) -> go.Figure:
     """The share of the words that are decided by each layer."""
-    return Curve(np.array(said.reading.layers), said.settled(), label="share of the words that are decided", step_label="layer")
+    figure = draw(found)
+    figure.update_traces(hovertemplate="input of layer %{x}: %{y:.0%} of the words<extra></extra>")
+    return figure.update_layout(height=height).update_yaxes(range=[0, 1.05], tickformat=".0%")
 
 
 def flows_figure(result: object, height: int = 300) -> go.Figure:
@@ -185,5 +204,5 @@ def flows_figure(result: object, height: int = 300) -> go.Figure:
 
 
 __all__: Sequence[str] = (
-    "bands_figure", "exit_figure", "flows_figure", "lens_grid", "patch_words_figure", "settled_curve",
+    "bands_figure", "exit_figure", "flows_figure", "lens_grid", "patch_words_figure", "settled_figure",
 )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 import model_adapters as ma
+from analysis.results import Curve
 from analysis.words import Answer, Word, answer_in, answer_runner
 from analysis.words.exit_curve import ExitCurve, exit_curve
 from analysis.words.group_flow import GroupFlow, group_flow
@@ -86,10 +87,11 @@ class Spoken:
         """[W]: the layer from whose input on the word stays the likeliest; -1 if it never is."""
         return self.reading.decided()[self.steps]
 
-    def settled(self) -> np.ndarray:
-        """[S]: the share of the words that are decided by each layer."""
-        decided = self.decided
-        return np.array([((decided >= 0) & (decided <= layer)).mean() for layer in self.reading.layers])
+    def settled(self) -> Curve:
+        """The share of the words that are decided by each layer: an exit there would not change them."""
+        layers, decided = np.array(self.reading.layers), self.decided
+        shares = np.array([((decided >= 0) & (decided <= layer)).mean() for layer in layers])
+        return Curve(layers, shares, label="words that are decided", step_label="input of layer")
 
 
 def reading(answered: Answered, progress: Progress) -> Reading:
