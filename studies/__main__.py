@@ -40,10 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="how far a study is")
     report = commands.add_parser("report", help="what came of it, as Markdown")
     sql = commands.add_parser("query", help="ask its tables with SQL, or a ready query by name")
-    for command, do in ((again, None), (status, _status), (report, _report), (sql, _query)):
+    for command in (again, status, report, sql):
         command.add_argument("store", help="path or URL of the study's folder")
-        if do is not None:
-            command.set_defaults(do=do)
+    for command, do in ((status, _status), (report, _report), (sql, _query)):
+        command.set_defaults(do=do)
     sql.add_argument("sql")
     listed = commands.add_parser("list", help="the studies in a folder")
     listed.add_argument("folder", nargs="?", default="studies-results")

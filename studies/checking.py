@@ -67,7 +67,7 @@ def _check_option(name: str, option: Option, value: Any) -> None:
     what = f"{option.name} of {name}"
     if option.kind == "choice" and value not in option.choices:
         raise StudyError(f"{what} is one of {', '.join(map(str, option.choices))}. Got {value!r:.80}.")
-    kinds = {"flag": bool, "integer": int, "number": (int, float), "text": str}
+    kinds: dict[str, Any] = {"flag": bool, "integer": int, "number": (int, float), "text": str}
     kind = kinds.get(option.kind)
     if kind is not None and (not isinstance(value, kind) or (isinstance(value, bool) and option.kind != "flag")):
         raise StudyError(f"{what} must be {_said(option.kind)}. Got {value!r:.80}.")

@@ -11,17 +11,27 @@ from studies.places import Place
 from studies.store import TABLES, Store
 
 QUERIES: dict[str, str] = {
-    "heads": "SELECT model, tower, layer, head, \"column\", count, mean, deviation, q05, q50, q95 FROM heads_all "
-    "ORDER BY model, \"column\", layer, head",
-    "layers": "SELECT model, tower, layer, \"column\", count, mean, deviation FROM layers_all ORDER BY model, \"column\", layer",
-    "accuracy": "SELECT model, label, count(*) AS images, avg(\"right\"::INT) AS accuracy FROM images WHERE \"right\" IS NOT NULL "
-    "GROUP BY ALL ORDER BY accuracy, label",
-    "words": "SELECT model, name, there, count(*) AS times, avg(to_image) AS to_image FROM words GROUP BY ALL ORDER BY times DESC",
-    "answers": "SELECT model, count(*) AS answers, avg(\"right\"::INT) AS accuracy, avg(tokens) AS tokens FROM answers GROUP BY ALL",
-    "budgets": "SELECT model, pruner, budget, count(*) AS answers, avg(agreement) AS agreement, avg(\"right\"::INT) AS accuracy, "
-    "avg(right_in_full::INT) AS accuracy_in_full, avg(kept) AS kept FROM budgets GROUP BY ALL ORDER BY model, pruner, budget",
-    "faults": "SELECT reason, count(*) AS records, min(key) AS first FROM faults GROUP BY reason ORDER BY records DESC",
-}  # fmt: skip
+    "heads": """
+        SELECT model, tower, layer, head, "column", count, mean, deviation, q05, q50, q95
+        FROM heads_all ORDER BY model, "column", layer, head""",
+    "layers": """
+        SELECT model, tower, layer, "column", count, mean, deviation FROM layers_all ORDER BY model, "column", layer""",
+    "accuracy": """
+        SELECT model, label, count(*) AS images, avg("right"::INT) AS accuracy
+        FROM images WHERE "right" IS NOT NULL GROUP BY ALL ORDER BY model, accuracy, label""",
+    "words": """
+        SELECT model, name, there, count(*) AS times, avg(to_image) AS to_image
+        FROM words GROUP BY ALL ORDER BY model, times DESC, name""",
+    "answers": """
+        SELECT model, count(*) AS answers, avg("right"::INT) AS accuracy, avg(tokens) AS tokens
+        FROM answers GROUP BY ALL ORDER BY model""",
+    "budgets": """
+        SELECT model, pruner, budget, count(*) AS answers, avg(agreement) AS agreement, avg("right"::INT) AS accuracy,
+               avg(right_in_full::INT) AS accuracy_in_full, avg(kept) AS kept
+        FROM budgets GROUP BY ALL ORDER BY model, pruner, budget""",
+    "faults": """
+        SELECT reason, count(*) AS records, min(key) AS first FROM faults GROUP BY reason ORDER BY records DESC, reason""",
+}
 """Ready queries by name."""
 
 

@@ -126,7 +126,8 @@ def plain_pairs(options: Options) -> dict[str, Any]:
 
 
 def _is_pairs(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str) for v in value)
+    pairs = isinstance(value, tuple) and all(isinstance(v, tuple) and len(v) == 2 and isinstance(v[0], str) for v in value)
+    return pairs and bool(value)
 
 
 def frozen(value: Any, what: str) -> Any:
@@ -173,7 +174,8 @@ def _named(told: Any, where: str) -> tuple[str, Options]:
         ((name, options),) = told.items()
         if isinstance(name, str) and isinstance(options, Mapping | None):
             return name, frozen(options or {}, f"{where}, {name}")
-    raise StudyError(f"each of {where} is a name, or one name with its options, as in '- strength: {{hop: 2}}'. Got {told!r:.80}.")
+    form = "a name, or one name with its options, as in '- strength: {rings: [1, 2]}'"
+    raise StudyError(f"each of {where} is {form}. Got {told!r:.80}.")
 
 
 def _several(told: Mapping, name: str) -> list[Any]:

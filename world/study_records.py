@@ -14,6 +14,7 @@ from world.datasets import SceneStream
 from world.rendering import render
 from world.scenes import BIASED, UNBIASED
 from world.training.pictures import dominant_object
+from world.vocabulary import CATEGORIES
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class SceneRecord:
     question: str | None
     answer: str | None
     objects: tuple[str, ...]
+    names: tuple[str, ...] = CATEGORIES
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,8 @@ class Annotated:
         self.images = place(folder)
 
     @cached_property
-    def _found(self) -> tuple[tuple[tuple[str, tuple[str, ...]], ...], str]:
-        """Names and things of the pictures, and the hash of the file. Workers never need it."""
+    def _found(self) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...], str]:
+        """Names of all things, names and things of the pictures, and the hash of the file. Workers never need it."""
         if not self.file.exists():
             raise StudyError(f"{self.file.url} is not there: data of kind 'coco' needs a file such as instances_val2014.json.")
         content = self.file.read()
@@ -37,23 +37,27 @@ class Annotated:
             entries, broken = annotated(document, self.file.url)
         except ValueError as error:
             raise StudyError(str(error)) from error
+        names = tuple(dict.fromkeys(thing for _, things, _ in entries for thing in things))
         rows = tuple((name, things) for name, things, _ in entries)
-        return rows + tuple(("", (reason,)) for reason in broken), hashed([content])
+        return names, rows + tuple(("", (reason,)) for reason in broken), hashed([content])
 
     def fingerprint(self) -> str:
         """Of the annotations; the pictures are named there."""
-        return self._found[1]
+        return self._found[2]
 
     def chunks(self, size: int, limit: int | None) -> Iterator[Chunk]:
-        """(file name, things), some at a time; broken annotations come last, as records that cannot be read."""
-        return in_chunks(self._found[0], size, limit)
+        """All names, then (file name, things), some at a time; broken annotations come last, as records without a file."""
+        names, rows, _ = self._found
+        for first, items in in_chunks(rows, size, limit):
+            yield first, (names, *items)
 
     def pending(self, first: int, items: tuple[Any, ...]) -> Iterator[Pending]:
         """The pictures of these entries."""
-        for number, (name, things) in enumerate(items, first):
-            yield Pending(number, name or f"annotation record {number}", partial(self._read, name, tuple(things)))
+        names, *entries = items
+        for number, (name, things) in enumerate(entries, first):
+            yield Pending(number, name or f"annotation record {number}", partial(self._read, name, tuple(things), tuple(names)))
 
-    def _read(self, name: str, things: tuple[str, ...]) -> Record:
+    def _read(self, name: str, things: tuple[str, ...], names: tuple[str, ...]) -> Record:
         if not name:
             raise Unreadable(things[0])
-        return Record(name, picture_at(self.images / name), objects=things).asked(self.question)
+        return Record(name, picture_at(self.images / name), objects=things, names=names).asked(self.question)

@@ -18,10 +18,14 @@ _LONGEST = 1 << 20
 
 
 class Lines:
-    """Lines such as {"image": "a.jpg", "question": "Is there a dog?", "answer": "no"}; "text" and "label" are read too."""
+    """Lines such as {"image": "a.jpg", "question": "Is there a dog?", "answer": "no"}; "text" and "label" are read too.
 
-    def __init__(self, path: str, images: str = "", question: str = "") -> None:
+    `names`, with commas, are the things that answers may make up; "objects" in a line are those that are there.
+    """
+
+    def __init__(self, path: str, images: str = "", question: str = "", names: str = "") -> None:
         self.file, self.question = place(path), question or None
+        self.names = tuple(name.strip() for name in names.split(",") if name.strip())
         if not self.file.exists():
             raise StudyError(f"{path} is not there: data of kind 'questions' is a file of JSON lines.")
         self.images = place(images or self.file.url.rpartition("/")[0] or ".")
@@ -73,5 +77,5 @@ class Lines:
         question, answer = told.get("question", told.get("text")), told.get("answer", told.get("label"))
         objects = told.get("objects")
         things = tuple(str(one) for one in objects) if isinstance(objects, list) else None
-        record = Record(f"{number}:{name}", picture_at(self.images / name), None, text_of(question), text_of(answer), things)
+        record = Record(f"{number}:{name}", picture_at(self.images / name), None, text_of(question), text_of(answer), things, self.names)
         return record.asked(self.question)

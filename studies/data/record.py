@@ -25,6 +25,8 @@ class Record:
     answer: str | None = None
     objects: tuple[str, ...] | None = None
     """Names of the things that are there; None where the data does not say."""
+    names: tuple[str, ...] = ()
+    """Names of all things that the data knows of: those that are not there can be made up."""
 
     def asked(self, question: str | None) -> Record:
         """With this question, unless the data has its own."""

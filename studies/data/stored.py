@@ -78,7 +78,7 @@ class Stored:
         if content is None:
             raise Unreadable("the row has no picture")
         fields = {name: self._text(row, column) for name, column in self.columns.items() if name != "image"}
-        return Record(f"row {number}", picture_of(content), **fields)
+        return Record(f"row {number}", picture_of(content), fields["label"], fields["question"], fields["answer"])
 
     def _text(self, row: dict[str, Any], column: str) -> str | None:
         if not column or row[column] is None:

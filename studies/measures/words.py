@@ -12,7 +12,7 @@ import numpy as np
 
 import analysis
 import model_adapters as ma
-from analysis.evaluation.names import mentioned, names_of
+from analysis.evaluation.names import names_of
 from analysis.evaluation.yes_no import parse_strict
 from analysis.registry import Range
 from analysis.signals import gather, signals
@@ -48,7 +48,8 @@ def answers(
     lines: dict[str, list[Any]] = {}
     for number, (record, inputs) in enumerate(_single(batch)):
         generation = _answered(batch, inputs, longest)
-        told = (record.question or PROMPT, generation.text, len(generation.tokens), _right(generation.text, record.answer), _mean(generation))
+        right = _right(generation.text, record.answer)
+        told = (record.question or PROMPT, generation.text, len(generation.tokens), right, _mean(generation))
         for name, value in zip(said, told, strict=True):
             said[name].append(value)
         for row in _words(batch, record, inputs, generation, words, signals):
@@ -88,8 +89,9 @@ def why_not_pruner(name: str) -> str:
     """Why a name is no pruner with a number of tokens to keep; empty where it is."""
     found = analysis.METHODS.get(name)
     if found is None or found.result is not VisualPlan or "keep" not in inspect.signature(found.function).parameters:
-        fit = [m.name for m in analysis.METHODS.values() if m.result is VisualPlan and "keep" in inspect.signature(m.function).parameters]
-        return f"pruners are among {', '.join(sorted(fit))}. Got {name!r:.80}."
+        plans = [m for m in analysis.METHODS.values() if m.result is VisualPlan]
+        fit = sorted(m.name for m in plans if "keep" in inspect.signature(m.function).parameters)
+        return f"pruners are among {', '.join(fit)}. Got {name!r:.80}."
     return ""
 
 
@@ -135,7 +137,7 @@ def _words(
     asked = ma.asked(batch.model, inputs)
     blind = _blind(batch, record) if "unmoved_without_image" in names else None
     evidence = gather(generation, asked, partial(_reread, batch), inputs, blind=blind)  # type: ignore[arg-type]
-    known = names_of(record.objects or ()) | names_of(batch.model.labels or ())
+    known = names_of((*record.names, *(record.objects or ())))
     chosen = _chosen(evidence.answer.words, known, which, generation.text)
     table = signals(evidence, chosen, names)
     for place, word in enumerate(chosen):
