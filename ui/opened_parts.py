@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
 
-from ui import controls, opened
+from ui import controls, opened, opened_answer
+from ui.opened_texts import line, one_of, plain
 from ui.recording import View
 from ui.session_file import Session
-from ui.session_file_parts import About, SavedAnswer, SavedMap, SavedResult, SavedWord
+from ui.session_file_parts import About, SavedMap, SavedResult
 from ui.take_away import menu
 from ui.take_away.seen import Seen
-from ui.words_line import WordChip, words_line
+
+if TYPE_CHECKING:
+    from ui.viewer import Words
 
 HEIGHT = 520
 PARTS = ("answers", "views", "maps", "results")
@@ -51,23 +54,34 @@ def show(id: str, session: Session) -> None:
         part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
         st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
     shown: Mapping[str, Callable[[str, Session], None]] = {
-        "answers": _answers, "views": _views, "maps": _maps, "results": _results, "made": _made,
+        "answers": opened_answer.show, "views": _views, "maps": _maps, "results": _results, "made": _made,
     }  # fmt: skip
     shown[part](id, session)
 
 
 def _views(id: str, session: Session) -> None:
-    place = _one_of("view", [view.title for view in session.views])
+    place = one_of("view", [view.title for view in session.views])
     show_view(f"{id}-{place}", session.views[place], session)
 
 
-def show_view(id: str, view: View, session: Session, query: int | None = None) -> None:
-    """A recorded view in the same viewer as a live one."""
+def show_view(
+    id: str, view: View, session: Session, *, words: Words | None = None, on_change: Callable[[], None] | None = None
+) -> None:
+    """A recorded view in the same viewer as a live one.
+
+    Args:
+        id: of what is shown; also the key of a viewer of words.
+        view: what to show.
+        session: where it is from.
+        words: of an answer, whose rows the view holds.
+        on_change: called when something was chosen in it.
+    """
     from ui.viewer import viewer
 
-    shown = viewer(view, key="recorded", query=query, height=HEIGHT)
+    asked = None if words is None else words.rows[words.chosen]
+    shown = viewer(view, key="recorded" if words is None else id, query=asked, height=HEIGHT, words=words, on_change=on_change)
     layer = view.layers[shown.layer]
-    row = shown.pins[0] if shown.pins else query
+    row = shown.pins[0] if shown.pins else asked
     order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
     answer = " · ".join(f"{view.labels[n]} {view.probabilities[n]:.2f}" for n in order)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -104,18 +118,18 @@ def _maps(id: str, session: Session) -> None:
 def _map(key: str, saved: SavedMap, session: Session) -> None:
     from ui.viewer import map_view
 
-    st.markdown(f"**{_plain(saved.result.about.title)}**")
+    st.markdown(f"**{plain(saved.result.about.title)}**")
     map_view(None, saved.shown, key=key, height=300, title="")  # type: ignore[arg-type]
     if saved.sentence:
         better = saved.numbers.get("random orders beaten", 0) > 0.95
-        st.markdown(f":{'green' if better else 'orange'}-badge[{_plain(saved.sentence)}]")
+        st.markdown(f":{'green' if better else 'orange'}-badge[{plain(saved.sentence)}]")
     _menu(key, saved.result, session, saved.sentence, saved.numbers)
 
 
 def _results(id: str, session: Session) -> None:
-    place = _one_of("result", [each.about.title for each in session.results])
+    place = one_of("result", [each.about.title for each in session.results])
     saved, key = session.results[place], f"{id}-result-{place}"
-    st.caption(_line(saved.about))
+    st.caption(line(saved.about))
     if saved.figure is not None:
         from ui.figures.recorded import figure_of
 
@@ -136,70 +150,16 @@ def _menu(
     menu(dict(saved.columns), figure, key=key, title=saved.about.title, snippet=saved.about.snippet, shown=shown)
 
 
-def _answers(id: str, session: Session) -> None:
-    place = _one_of("answer", [each.question for each in session.answers])
-    saved = session.answers[place]
-    st.caption(f"{_line(saved.about)} · “{_plain(saved.question)}”")
-    said = [word for word in saved.words if word.probability is not None]
-    if not said:
-        st.info("This answer has no words.", icon=":material/info:")
-        return
-    chosen = f"{id}-word-{place}"
-    number = min(st.session_state.get(chosen, 0), len(said) - 1)
-    words_line(_chips(saved), key=f"{id}-words-{place}", chosen=number, on_choose=partial(_choose, chosen))
-    word = said[number]
-    left, right = st.columns([2.4, 1], gap="medium")
-    with left:
-        if saved.view is not None:
-            show_view(f"{id}-answer-{place}", session.views[saved.view], session, word.row)
-        else:
-            st.info("The rows of its words were not kept with this answer.", icon=":material/info:")
-    with right:
-        _word(saved, word)
-
-
-def _chips(saved: SavedAnswer) -> list[WordChip]:
-    chips: list[WordChip] = []
-    gap = False
-    for word in saved.words:
-        if word.probability is None:
-            gap = word.text.isspace() and bool(chips)
-            continue
-        chips.append(WordChip(word.text, shares=word.shares, gap=gap))
-        gap = False
-    return chips
-
-
-def _choose(name: str, number: int) -> None:
-    st.session_state[name] = number
-
-
-def _word(saved: SavedAnswer, word: SavedWord) -> None:
-    """What is known of one word."""
-    st.markdown(f"**{_plain(word.text)}** · probability {word.probability:.2f}")
-    if word.log_probability is not None:
-        st.caption(f"log-probability {word.log_probability:.2f}")
-    if word.shares:
-        st.caption("Where its attention went")
-        for group, share in zip(saved.groups, word.shares, strict=True):
-            st.progress(min(max(share, 0.0), 1.0), text=f"{group} {100 * share:.0f} %")
-    if word.alternatives:
-        st.caption("What could have stood here")
-        st.markdown("\n".join(f"- {_plain(text.strip()) or '␣'} {value:.2f}" for text, value in word.alternatives))
-    for name, value in word.signals.items():
-        st.caption(f"{_plain(name)}: {value:.3g}")
-
-
 def _made(id: str, session: Session) -> None:
-    st.markdown(f"**{_plain(session.title)}**")
+    st.markdown(f"**{plain(session.title)}**")
     made = session.made
     if day := made.get("day"):
-        st.caption(f"Kept on {_plain(str(day))}")
+        st.caption(f"Kept on {plain(str(day))}")
     for name, told in _pairs(made.get("models")):
         st.markdown(f"`{_code(name)}`")
-        st.caption(" · ".join(f"{key}: {_plain(str(value))}" for key, value in _pairs(told)) or "no more is known")
+        st.caption(" · ".join(f"{key}: {plain(str(value))}" for key, value in _pairs(told)) or "no more is known")
     if versions := _pairs(made.get("versions")):
-        st.caption(" · ".join(f"{_plain(name)} {_plain(str(version))}" for name, version in versions))
+        st.caption(" · ".join(f"{plain(name)} {plain(str(version))}" for name, version in versions))
     if session.link:
         st.link_button("Open the live page in this state", f"./{session.link}", icon=":material/open_in_new:")
     if session.references:
@@ -214,22 +174,6 @@ def _weights(session: Session, model: str) -> str:
 
 def _pairs(found: Any) -> list[tuple[str, Any]]:
     return [(str(name), value) for name, value in found.items()] if isinstance(found, Mapping) else []
-
-
-def _line(about: About) -> str:
-    return " · ".join(filter(None, (f"recorded · {_plain(about.title)}", _plain(about.model), _plain(about.picture))))
-
-
-def _one_of(name: str, titles: list[str]) -> int:
-    """Which of several; nothing to choose where there is one."""
-    if len(titles) == 1:
-        return 0
-    return controls.pick(f"kept-{name}", name.capitalize(), list(range(len(titles))), format=lambda n: f"{n + 1}. {titles[n]}")
-
-
-def _plain(text: str) -> str:
-    """Text of a file as it is: its marks are no mark-up."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-.!|$:~&" else letter for letter in text.replace("\n", " "))
 
 
 def _code(text: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 import streamlit as st
 
 from ui import report
+from ui.asking_bar import plain
 from ui.report_parts import Report, ReportPicture, made_lines
 from ui.session_file_parts import About
 from ui.take_away import add_button, seen
@@ -65,7 +66,7 @@ def _one(number: int, picture: ReportPicture, count: int) -> None:
         st.html(f'<img alt="" style="width:100%;background:#fff;border-radius:8px" src="data:image/png;base64,{encoded}">')
     with words:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(f"**{number}.** {_plain(picture.about.title)}")
+            st.markdown(f"**{number}.** {plain(picture.about.title)}")
             _act("up", "arrow_upward", "Further up", number == 1, picture.id, partial(report.move, picture.id, -1))
             _act("down", "arrow_downward", "Further down", number == count, picture.id, partial(report.move, picture.id, 1))
             _act("remove", "delete", "Take it out", False, picture.id, partial(report.remove, picture.id))
@@ -74,7 +75,7 @@ def _one(number: int, picture: ReportPicture, count: int) -> None:
         if (caption or "", notes or "") != (picture.caption, picture.notes):
             report.change(picture.id, caption=caption or "", notes=notes or "")
         with st.expander("How it was made"):
-            st.markdown("\n".join(f"- {name}: {_plain(text)}" for name, text in made_lines(picture)))
+            st.markdown("\n".join(f"- {name}: {plain(text)}" for name, text in made_lines(picture)))
             if picture.about.snippet:
                 st.code(picture.about.snippet, language="python", wrap_lines=True)
 
@@ -90,7 +91,7 @@ def addable() -> None:
     for number, each in enumerate([*found, *_of_views()]):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             added = add_button(each, key=f"add-{number}")
-            st.markdown(" · ".join(_plain(text) for text in (each.about.title, each.about.model, each.about.picture) if text))
+            st.markdown(" · ".join(plain(text) for text in (each.about.title, each.about.model, each.about.picture) if text))
         if added:
             st.rerun()
 
@@ -113,8 +114,3 @@ def _of_views() -> list[Seen]:
         told = str(view.meta.get("weights", "")) if view.recorded else None
         pictures.append(Seen(about, view, partial(view_figure, view, layer, head, row), recorded=told))
     return pictures
-
-
-def _plain(text: str) -> str:
-    """Text as it is: its marks are no mark-up."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()<>#+-!|$:~&" else letter for letter in text.replace("\n", " "))
