@@ -50,7 +50,7 @@ def test_what_does_not_fit_one_batch_gets_a_sentence():
     with pytest.raises(ValueError, match="The list is empty"):
         ma.answers(model, [])
     with pytest.raises(ValueError, match="prepared by itself"):
-        ma.answers(model, [model.prepare(image=[scene(), scene()], text=["a", "b"])])
+        ma.answers(model, [model.prepare(image=[scene(), scene()], text=["a ball?", "a boat?"])])
     with pytest.raises(ValueError, match="at least 1"):
         ma.answers(model, [prompt], max_new_tokens=0)
     with pytest.raises(ma.AdapterError, match="does not write on from its prompts"):
