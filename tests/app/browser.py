@@ -103,3 +103,16 @@ def settle(page) -> None:
         "[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]", timeout=60_000
     )
     page.wait_for_function("() => !document.querySelector('[data-stale=true]')", timeout=60_000)
+
+
+def go_to(page, section: str, title: str) -> None:
+    """Choose a page in the navigation, as people do."""
+    link_to(page, section, title).click()
+
+
+def link_to(page, section: str, title: str):
+    """The link of a page, in the open menu of its section."""
+    page.get_by_test_id("stTopNavSection").get_by_text(section, exact=True).click()
+    link = page.get_by_test_id("stTopNavDropdownLink").filter(has_text=title)
+    link.wait_for()
+    return link

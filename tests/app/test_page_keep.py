@@ -10,7 +10,7 @@ import pytest
 from streamlit.util import calc_hash
 
 from tests.app import made_sessions
-from tests.app.browser import ROOT, chromium, needs_chromium, serving, settle, watched_page
+from tests.app.browser import ROOT, chromium, go_to, needs_chromium, serving, settle, watched_page
 from tests.app.pages import opened as page_at
 from tests.app.pages import settled
 from ui.session_file import read_session, session_bytes
@@ -63,9 +63,9 @@ def test_at_most_four_files_stay_open():
 
 
 def test_marks_in_a_file_are_text_on_the_page():
-    from ui.opened_parts import _plain
+    from ui.opened_texts import plain
 
-    assert _plain("**a** [b](http://x) :red[c] $d$") == r"\*\*a\*\* \[b\]\(http\://x\) \:red\[c\] \$d\$"
+    assert plain("**a** [b](http://x) :red[c] $d$") == r"\*\*a\*\* \[b\]\(http\://x\) \:red\[c\] \$d\$"
 
 
 ALONE = """
@@ -200,7 +200,7 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
         page.get_by_role("button", name="Add to report").locator("visible=true").first.click()
         page.wait_for_selector("text=In the report now: 1 picture")
         page.keyboard.press("Escape")
-        page.get_by_role("link", name="Report").click()
+        go_to(page, "Keep", "Report")
         page.wait_for_selector("[aria-label=Caption]")
         settle(page)
         saved = {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
+from tests.app.browser import chromium, go_to, needs_chromium, serving, settle, watched_page
 
 pytestmark = [pytest.mark.browser, needs_chromium]
 LONG = 120_000
@@ -57,7 +57,7 @@ def test_a_head_chosen_in_the_viewer_is_chosen_on_every_page_and_in_the_link(add
         page.wait_for_function("() => location.search.includes('head=')", timeout=LONG)
         chosen = query(page)
         layer, head = (int(re.search(rf"{name}=(\d+)", chosen)[1]) for name in ("layer", "head"))
-        page.get_by_role("link", name="Passport").click()
+        go_to(page, "Heads", "Passport")
         page.get_by_text(re.compile(rf"layer {layer}, head {head}", re.IGNORECASE)).first.wait_for(timeout=LONG)
         link = f"{address}/{query(page)}"
     with watched_page(browser, address) as other:
