@@ -6,10 +6,14 @@ from functools import partial
 
 import streamlit as st
 
+from ui.figures.frame import humane
 from ui.opened_texts import line, one_of, plain
 from ui.session_file import Session
 from ui.session_file_parts import SavedAnswer, SavedWord
 from ui.words_line import WordChip, words_line
+
+_LONG = 3
+"""Letters of a word that names something."""
 
 
 def show(id: str, session: Session) -> None:
@@ -21,7 +25,7 @@ def show(id: str, session: Session) -> None:
     if not said:
         st.info("This answer has no words.", icon=":material/info:")
         return
-    number = min(st.session_state.get(f"{key}-word", 0), len(said) - 1)
+    number = st.session_state.get(f"{key}-word", _first(saved, said)) % len(said)
     left, right = st.columns([2.6, 1], gap="medium")
     with left:
         _picture(key, saved, session, said, number)
@@ -43,8 +47,20 @@ def _picture(key: str, saved: SavedAnswer, session: Session, said: list[SavedWor
     show_view(key, session.views[saved.view], session, words=words, on_change=partial(_follow, key))
 
 
+def _first(saved: SavedAnswer, said: list[SavedWord]) -> int:
+    """The word that listened most to the image, of those that are long enough to name something."""
+    place = saved.groups.index("image") if "image" in saved.groups else None
+
+    def weight(number: int) -> tuple[bool, float]:
+        word = said[number]
+        return len(word.text) >= _LONG, word.shares[place] if place is not None and word.shares else 0.0
+
+    return max(range(len(said)), key=weight)
+
+
 def _follow(key: str) -> None:
-    _choose(f"{key}-word", int(st.session_state[key]["selection"].get("word", st.session_state.get(f"{key}-word", 0))))
+    if "word" in st.session_state[key]["selection"]:
+        _choose(f"{key}-word", int(st.session_state[key]["selection"]["word"]))
 
 
 def _choose(name: str, number: int) -> None:
@@ -69,7 +85,7 @@ def _word(saved: SavedAnswer, word: SavedWord) -> None:
         st.markdown(f"#### “{plain(word.text)}”")
         st.markdown(f"probability {word.probability:.2f}")
         if word.log_probability is not None:
-            st.caption(f"log-probability {word.log_probability:.2f}")
+            st.caption(f"log-probability {humane(word.log_probability)}")
         if word.shares:
             st.caption("Where its attention went")
             for group, share in zip(saved.groups, word.shares, strict=True):

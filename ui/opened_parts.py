@@ -32,27 +32,26 @@ def choose_new(id: str) -> None:
     st.session_state["part"] = next(name for name in PARTS if getattr(session, name))
 
 
-def choose() -> tuple[str, Session]:
-    """Which of the open sessions is shown, and the button that closes it."""
+def choose() -> tuple[str, Session, str]:
+    """Which of the open sessions is shown, which part of it, and the button that closes it."""
     held = opened.sessions()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         id = controls.pick("session", "Open session", list(held), format=lambda each: _name(each, held[each]))
         if opened.is_own(id):
             st.button("Close", icon=":material/close:", on_click=opened.close, args=(id,), key="close-session")
-    return id, held[id]
+        there = [name for name in PARTS if getattr(held[id], name)]
+        names = {name: f"{name.capitalize()} · {len(getattr(held[id], name))}" for name in there} | {"made": "How it was made"}
+        part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
+        st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
+    return id, held[id], part
 
 
 def _name(id: str, session: Session) -> str:
     return f"{session.title}{'' if opened.is_own(id) else ' · shipped'}"
 
 
-def show(id: str, session: Session) -> None:
+def show(id: str, session: Session, part: str) -> None:
     """The chosen part of a session."""
-    there = [name for name in PARTS if getattr(session, name)]
-    names = {name: f"{name.capitalize()} · {len(getattr(session, name))}" for name in there} | {"made": "How it was made"}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
-        st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
     shown: Mapping[str, Callable[[str, Session], None]] = {
         "answers": opened_answer.show, "views": _views, "maps": _maps, "results": _results, "made": _made,
     }  # fmt: skip

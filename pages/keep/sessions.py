@@ -16,5 +16,5 @@ with right:
     session_saving.panel()
 if newest is not None:
     opened_parts.choose_new(newest)
-id, session = opened_parts.choose()
-opened_parts.show(id, session)
+id, session, part = opened_parts.choose()
+opened_parts.show(id, session, part)

@@ -20,6 +20,10 @@ def words(page) -> str:
     return " ".join(each.value for each in [*page.caption, *page.markdown, *page.info, *page.error])
 
 
+def progress(page) -> str:
+    return " ".join(each.proto.text for each in page.get("progress"))
+
+
 def test_a_first_visit_shows_the_shipped_session():
     page = page_at("keep/sessions").run()
     assert not page.exception and "recorded" in words(page) and "Nothing to save yet" in words(page)
@@ -32,7 +36,7 @@ def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
     page.run()
     assert not page.exception and page.segmented_control(key="session").options == ["Made", "bundled:vit · Scene 3 · shipped"]
     assert page.segmented_control(key="part").value == "answers"
-    assert "probability 0.90" in words(page) and "log-probability -0.1" in words(page) and "entropy: 0.4" in words(page)
+    assert "probability 0.50" in words(page) and "log-probability -0.69" in words(page) and "image 25 %" in progress(page)
     page.segmented_control(key="part").set_value("maps").run()
     assert not page.exception and words(page).count("badge[deletion 0\\.31") == 4
     page.segmented_control(key="part").set_value("results").run()
@@ -191,8 +195,8 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
         page.wait_for_selector("text=bad.zip:", timeout=30_000)
         page.wait_for_selector("text=log-probability")
         settle(page)
-        page.locator("[class*=-words-0] .word", has_text="red").or_(page.get_by_text("red", exact=True)).first.click()
-        page.wait_for_selector("text=probability 0.50")
+        page.locator("button.word", has_text="a").first.click()
+        page.wait_for_selector("text=probability 0.90")
         page.get_by_text("Maps · 4").click()
         page.wait_for_function("() => document.querySelectorAll('[data-testid=stBidiComponentIsolated]').length >= 4")
         settle(page)
