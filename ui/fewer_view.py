@@ -71,7 +71,7 @@ def pick(bench: Bench, able: dict[str, str]) -> Pruner:
     import analysis
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.container(width=640):
+        with st.container(width=540):
             start = START if START in able else next(iter(able))
             name = controls.pick("pruner", "What stays is chosen by", list(able), default=start, format=lambda m: able[m])
         method = fewer.fitted(analysis.find(name), fewer.depth_of(bench.capture))
@@ -162,38 +162,46 @@ def show_answers(bench: Bench, said: Reduced | None) -> None:
     st.markdown(f"**{said.plan.kept} left** · {text}")
 
 
+COSTS = (
+    ("FLOPs", "flops", lambda n: f"{n / 1e9:.2f} G"), ("Cache", "cache_bytes", lambda n: _bytes(n)),
+    ("Prompt", "prefill_seconds", lambda n: _milliseconds(n)), ("Per token", "token_seconds", lambda n: _milliseconds(n)),
+)  # fmt: skip
+"""What a run costs: label, field, how it is written."""
+
+
 def show_numbers(bench: Bench, said: Reduced | None, paid: Costs | None) -> None:
     """What is left of the answer, and what is left to compute, beside the model as it is."""
-    if said is not None:
-        total = len(bench.answered.generation.tokens)
-        kl = "< 0.001" if 0 < said.kl < 0.001 else f"{said.kl:.2g}"
-        left, right = st.columns(2)
-        left.metric("KL to the full model", kl, help="Nats, mean over the tokens up to where the answers part; 0 is no change.")
-        agreed = "the same" if said.agrees else f"to token {said.same}"
-        told = f"Exact match of token ids. The answers have the first {said.same} of {total} tokens in common."
-        right.metric("Answer", agreed, help=told)
+    rows = [] if said is None else _of_answer(said)
     if paid is not None:
-        _show_costs(paid)
+        rows += [(label, written(getattr(paid.fewer, name)), _change(paid, name)) for label, name, written in COSTS]
+    if rows:
+        head = f"| | {said.plan.kept if said else 'Fewer'} left | against all |\n| :-- | --: | --: |\n"
+        st.markdown(head + "\n".join(f"| {label} | **{value}** | {change} |" for label, value, change in rows))
+    if paid is not None:
+        whole = ", ".join(f"{label.lower()} {written(getattr(paid.whole, name))}" for label, name, written in COSTS)
+        st.caption(
+            f"With all {bench.total}: {whole.replace('flops', 'FLOPs')}. FLOPs of the prompt, counted by torch; times measured "
+            "here in turn, the shortest of several rounds, through the hooks that drop."
+        )
     if said is not None:
         st.caption(_really_dropped(said))
 
 
-def _show_costs(paid: Costs) -> None:
-    left, right = st.columns(2)
-    shown = (
-        (left, "FLOPs of the prompt", "flops", lambda n: f"{n / 1e9:.2f} G", "Counted by torch; products only."),
-        (right, "Cache", "cache_bytes", _bytes, "Keys and values that are held after the prompt."),
-        (left, "Prompt", "prefill_seconds", _milliseconds, "Measured here, median, through the hooks that drop."),
-        (right, "Each new token", "token_seconds", _milliseconds, "Measured here, median of rounds; a dash is lost in noise."),
-    )
-    for column, label, name, written, told in shown:
-        whole, now = getattr(paid.whole, name), getattr(paid.fewer, name)
-        share, unsure = paid.share(name), name in paid.unsure
-        change = None if share != share else f"{100 * (share - 1):+.0f} %{', unsure' if unsure else ''}"
-        column.metric(
-            label, written(now), change, delta_color="off" if unsure else "inverse",
-            help=f"{told} With all visual tokens {written(whole)}.",
-        )  # fmt: skip
+def _of_answer(said: Reduced) -> list[tuple[str, str, str]]:
+    kl = "< 0.001" if 0 < said.kl < 0.001 else f"{said.kl:.2g}"
+    same = "the same" if said.agrees else f"parts at token {said.same + 1}"
+    return [("KL (nats)", kl, ""), ("Answer", same, "")]
+
+
+def _change(paid: Costs, name: str) -> str:
+    """In percent; grey where the rounds disagree about its sign."""
+    share = paid.share(name)
+    if share != share:
+        return "lost in noise"
+    text = f"{100 * (share - 1):+.0f} %".replace("-", "−")
+    if name in paid.unsure:
+        return f":gray[{text}, unsure]"
+    return f":{'green' if share < 1 else 'red' if share > 1 else 'gray'}[{text}]"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -120,8 +120,8 @@ def show_cost(found: Paid) -> None:
     times = f" ({paid.token_seconds / plain.token_seconds:.1f} ×)" if plain is not paid and plain.token_seconds > 0 else ""
     st.markdown(
         f"**{_time(paid.token_seconds)}** / token{times} · {_passes(paid.token_passes)}",
-        help=f"Measured here on this prompt, median. {_passes(paid.token_passes)} of the model per token; the first token is "
-        f"there after {_passes(paid.first_passes)} and {_time(paid.first_seconds)}.",
+        help=f"Measured here on this prompt, from the shortest of several runs. {_passes(paid.token_passes)} of the model per "
+        f"token; the first token is there after {_passes(paid.first_passes)} and {_time(paid.first_seconds)}.",
     )
 
 

@@ -161,7 +161,7 @@ def test_a_word_that_only_moved_is_chosen_by_its_place_in_the_plain_answer():
 def test_a_word_of_a_fix_is_clicked_and_its_maps_change_in_a_browser():
     with serving("app.py") as server, chromium() as browser, watched_page(browser, server) as page:
         page.goto(f"{server}/words-fix?model=bundled:lvlm&image=scene:7")
-        page.get_by_role("button", name="Measure").wait_for(timeout=90_000)
+        page.get_by_role("button", name="Measure").wait_for(timeout=180_000)
         settle(page)
         words = page.locator(".line-of-words")
         assert words.count() == 4 and words.nth(2).locator("[data-mark=changed]").count() > 0
