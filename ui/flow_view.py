@@ -83,11 +83,13 @@ def show_exit(asked: Asked, found: ExitCurve) -> None:
         figure = exit_figure(found, asked.word, at)
         st.plotly_chart(figure, key="exit-curve", width="stretch", config=_BARE)
     with right:
-        told = f"{at} of {last - int(found.layers[0])} layers" if at < last else "all layers"
-        st.metric("The image is needed in", told if at > found.layers[0] else "no layer", border=True)
+        first = int(found.layers[0])
+        st.metric("Layers that need the image", f"{at - first} of {last - first}", border=True)
+        kept = f"Hidden from layer {at} on, {share(STAYS)} or more of the tokens stay the likeliest."
+        if at == last:
+            kept = f"From whichever layer on it is hidden, fewer than {share(STAYS)} of the tokens stay the likeliest."
         st.caption(
-            f"Hidden from layer {at} on, {share(STAYS)} or more of the tokens stay the likeliest. Hidden from all layers, "
-            f"{share(float(found.same[0].mean()))} stay. “{asked.word.text}” "
+            f"{kept} Hidden from all layers, {share(float(found.same[0].mean()))} stay. “{asked.word.text}” "
             + ("stays" if found.same[0, asked.word.steps[0]] else "does not stay")
             + " the likeliest when no layer sees the image."
         )
@@ -101,7 +103,7 @@ def show_exit(asked: Asked, found: ExitCurve) -> None:
 
 def show_lens(asked: Asked, said: Spoken, layer: int) -> None:
     """The grid of layers and words; a click on a cell opens its patches."""
-    from ui.figures.flow import lens_grid, settled_figure
+    from ui.figures.flow import lens_grid
 
     column = next((n for n, word in enumerate(said.words) if word.index == asked.word.index), None)
     row = said.reading.layers.index(layer)
@@ -119,7 +121,14 @@ def show_lens(asked: Asked, said: Spoken, layer: int) -> None:
             asked, said.reading, figure, "lens-grid", "What each layer would say",
             ["from analysis.words.logit_lens import answer_lens"], ["shown = answer_lens(answer, ma.lens(model, inputs))"],
         )  # fmt: skip
+
+
+def show_settled(said: Spoken) -> None:
+    """From which layer on words are decided."""
+    from ui.figures.flow import settled_figure
+
     st.plotly_chart(settled_figure(said.settled()), key="settled", width="stretch", config=_BARE)
+    st.caption("Words that the lens reads there already, and that stay. An early exit there would not change them.")
 
 
 def depth_name(said: Spoken, layer: int) -> str:

@@ -127,12 +127,12 @@ def _row(found: Triage, row: int, doubt: float) -> None:
 
     told, word = found.told[found.answer[row]], found.words[row]
     marks = {RIGHT: ":material/check_circle: right", WRONG: ":red[:material/cancel: wrong]"}
-    picture, score, sentence, mark, look = st.columns([1, 1.3, 11, 2, 2], vertical_alignment="center")
+    picture, score, sentence, mark, look = st.columns([1, 1.5, 9, 2.2, 2.4], vertical_alignment="center")
     picture.image(_small(told.source), width=44)
-    score.markdown(f"**{share(doubt) if np.isfinite(doubt) else '–'}**")
+    score.markdown(f"**{share(doubt) if np.isfinite(doubt) else '–'}**".replace(" %", "\u00a0%"))
     sentence.html(_sentence(told.text, word.start, word.end, doubt) + _title(told.source.title))
     mark.markdown(marks.get(int(found.truth[row]), ":gray[unknown]"))
-    look.button("Look", key=f"evidence-{row}", icon=":material/visibility:", on_click=_look, args=(told.source, word.index))
+    look.button("Look", key=f"evidence-{row}", on_click=_look, args=(told.source, word.index))
 
 
 def _sentence(text: str, start: int, end: int, doubt: float) -> str:

@@ -29,7 +29,10 @@ def show_places(question: Question, found: Places) -> None:
     figure = places_figure(found, titles())
     st.plotly_chart(figure, key="places", width="stretch", config=_BARE)
     text, menu = st.columns([9, 1])
-    text.caption(f"Held against {len(found.reference.words)} words of {found.reference.model}: {found.reference.about}.")
+    text.caption(
+        f"Held against {len(found.reference.words)} words of {found.reference.model}: {found.reference.about}. Each signal has a "
+        "scale of its own."
+    )
     with menu:
         snippet = places_snippet(question, found.word)
         page.take_away(found, figure, key="places", title=f"Signals of {found.word}", snippet=snippet)

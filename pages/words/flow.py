@@ -39,11 +39,13 @@ with st.container(border=True):
         flow_view.show_exit(asked, curve)
 
 if said is not None and layer is not None:
-    left, right = st.columns([7, 5], gap="medium")
+    st.subheader("What would each layer say?", anchor=False)
+    flow_view.show_lens(asked, said, layer)
+    left, right = st.columns([3, 2], gap="medium")
     with left:
-        st.subheader("What would each layer say?", anchor=False)
-        flow_view.show_lens(asked, said, layer)
-    with right:
         st.subheader(f"What do the patches say at {flow_view.depth_name(said, layer)}?", anchor=False)
         flow_view.show_patches(asked, said, layer)
+    with right:
+        st.subheader("When are words decided?", anchor=False)
+        flow_view.show_settled(said)
 notes.how_to_read("group_flow", "exit_curve", "answer_lens", "patch_words")

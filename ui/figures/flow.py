@@ -28,7 +28,7 @@ _UNSEEN = {"marker": {"opacity": 0}}
 _CURVE = 14
 """Points of the curve of a band between two layers."""
 _WRITTEN = 0.08
-"""Shares from this on are written into their blocks."""
+"""Shares from this on are written into their blocks, in percent."""
 _FEW_LAYERS, _FEW_CELLS, _FEW_PATCHES = 14, 260, 400
 
 
@@ -54,7 +54,7 @@ def bands_figure(found: Bands, chosen: int | None = None, height: int = 400) -> 
         shares = found.shares[:, number]
         figure.add_bar(
             x=at, y=shares, width=_BLOCK, name=group, marker={"color": colours.category(number), "line": {"width": 0}},
-            hoverinfo="skip", text=[f"{100 * s:.0f} %" if s >= _WRITTEN and len(at) <= _FEW_LAYERS else "" for s in shares],
+            hoverinfo="skip", text=[f"{100 * s:.0f}" if s >= _WRITTEN and len(at) <= _FEW_LAYERS else "" for s in shares],
             textposition="inside", insidetextanchor="middle", textangle=0, constraintext="none",
             textfont={"color": "#ffffff", "size": 12},
         )  # fmt: skip
@@ -199,7 +199,7 @@ def settled_figure(found: Curve, height: int = 200) -> go.Figure:
 
 def flows_figure(result: object, height: int = 300) -> go.Figure:
     """The four flows, small, with their names below."""
-    below = {"orientation": "v", "x": 0, "y": -0.32, "yanchor": "top", "font": {"size": 11}}
+    below = {"orientation": "v", "x": 0, "y": -0.32, "yanchor": "top", "font": {"size": 10}}
     return draw(result).update_layout(height=height, legend=below, margin={"t": 8, "b": 4})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 TRUE, MADE_UP = colours.CATEGORICAL[0], colours.CATEGORICAL[1]
 _ROW, _BINS, _HIGH = 34, 48, 0.42
+_LETTERS = 22
+"""Of a signal's name in one line."""
 _ENDS = (0.01, 0.99)
 """The quantiles that a row shows; what lies further out is drawn at its edge."""
 
@@ -80,12 +83,13 @@ def _dots(figure: go.Figure, at: list[float], texts: list[str], word: str) -> No
 
 
 def _rows(figure: go.Figure, found: Places, titles: Mapping[str, str]) -> go.Figure:
-    framed(figure, x="looks right  →  to be doubted (each signal on its own scale)", height=96 + _ROW * max(len(found.names), 2),
-           legend=True)  # fmt: skip
-    names = [titles.get(name, name) for name in found.names]
+    height = 96 + _ROW * max(len(found.names), 2)
+    framed(figure, x="looks right  →  to be doubted", height=height, legend=True)
+    names = ["<br>".join(wrap(titles.get(name, name), _LETTERS)) for name in found.names]
     figure.update_yaxes(
-        tickvals=list(range(len(names))), ticktext=names, range=[len(names) - 0.45, -0.55], showgrid=False, zeroline=False
-    )
+        tickvals=list(range(len(names))), ticktext=names, tickfont={"size": 11}, range=[len(names) - 0.45, -0.55],
+        showgrid=False, zeroline=False,
+    )  # fmt: skip
     figure.update_xaxes(range=[-0.02, 1.02], showticklabels=False, zeroline=False)
     for row, name in enumerate(found.names):
         value, low, high = found.reference.separation[name]
