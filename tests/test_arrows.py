@@ -20,7 +20,7 @@ MAY_USE = {
     "analysis": {"model_adapters"},
     "model_adapters": set(),
     "world": {"analysis", "model_adapters"},
-    "benchmarks": {"studies", "analysis", "model_adapters", "world"},
+    "benchmarks": {"ui", "studies", "analysis", "model_adapters", "world"},
 }
 ONLY_IN = {
     "streamlit": ("app.py", "pages/", "ui/"),
