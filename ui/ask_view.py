@@ -73,14 +73,19 @@ def _strip(found: Answered, sheets: tuple[Sheet, ...], number: int) -> None:
             with st.container(width=118, gap="small"):
                 st.image(pictures.thumbnail(shown, 128), width=64)
                 st.button(
-                    _label(found, sheet), key=f"sheet-{place}", width="stretch", on_click=_choose_sheet, args=(place,),
+                    _label(found, sheets, place), key=f"sheet-{place}", width="stretch", on_click=_choose_sheet, args=(place,),
                     type="primary" if place == number else "secondary", help=shown.title,
                 )  # fmt: skip
 
 
-def _label(found: Answered, sheet: Sheet) -> str:
-    what = "Frame" if found.inputs.frames else "Picture"
-    many = f"{what} {sheet.picture + 1}" if len(found.pictures) > 1 else ""
+def _label(found: Answered, sheets: tuple[Sheet, ...], place: int) -> str:
+    """What a sheet is called; a token of a video may hold several frames in a row."""
+    sheet, several = sheets[place], len(found.pictures) > 1
+    many = f"Picture {sheet.picture + 1}" if several else ""
+    if found.inputs.frames:
+        later = [each.picture for each in sheets if each.picture > sheet.picture]
+        last = min(later, default=len(found.pictures))
+        many = f"Frame {last}" if last == sheet.picture + 1 else f"Frames {sheet.picture + 1}–{last}"
     return ", ".join(filter(None, (many, sheet.name))) or found.pictures[sheet.picture].title
 
 

@@ -27,7 +27,7 @@ pages = {
 }
 page = st.navigation({section: listed for section, listed in pages.items() if listed}, position="top")
 state.chosen()
-known = pickers.sidebar()
+known = pickers.sidebar(answers=page.url_path.startswith("words-"))
 state.write_link()
 panel.draw(page.url_path)
 page.run()

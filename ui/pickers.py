@@ -89,15 +89,19 @@ def title(name: str) -> str:
     return _model_title(name)
 
 
-def sidebar() -> bool:
-    """Draw the pickers; whether the model was there to be asked for its classes."""
+def sidebar(*, answers: bool = False) -> bool:
+    """Draw the pickers; whether the model was there to be asked for its classes.
+
+    Args:
+        answers: the page is about answers: it asks questions of its own, about the decoder.
+    """
     with st.sidebar:
-        _pick_model()
+        _pick_model(towers_too=not answers)
         picture_picker.draw()
-        return _pick_class()
+        return answers or _pick_class()
 
 
-def _pick_model() -> None:
+def _pick_model(*, towers_too: bool) -> None:
     names = bundled()
     link.begin("model", session.START, str)
     options = list(dict.fromkeys([*names, *_catalogue(), model_name()]))
@@ -111,10 +115,10 @@ def _pick_model() -> None:
             "weights", "Weights", ["random", "pretrained"],
             help="Pretrained weights are downloaded once. Random ones show that everything works, and nothing about vision.",
         )  # fmt: skip
-    _glance()
+    _glance(towers_too=towers_too)
 
 
-def _glance() -> None:
+def _glance(*, towers_too: bool) -> None:
     """What the check found, in one line, and the card behind it."""
     found = session.loaded(model_name(), weights())
     if found is None:
@@ -126,7 +130,7 @@ def _glance() -> None:
 
         cards.show_card(found.card)
         cards.show_report(found.report)
-    if len(towers(found)) > 1:
+    if towers_too and len(towers(found)) > 1:
         controls.pick("tower", "Tower", towers(found), format=str.capitalize, help="Which part of the model is looked at.")
 
 

@@ -42,14 +42,14 @@ def places_of(found: Answered, hop: Hop | None = None) -> Rows:
 
 
 def sheets_of(rows: Rows, pictures: int) -> tuple[Sheet, ...]:
-    """The sheets of all pictures; a picture that no token lies on has one without tokens."""
+    """The sheets of all pictures that tokens lie on; where none lies on any, one without tokens for each picture."""
     sheets: list[Sheet] = []
     for picture in range(pictures):
         mine = rows.placed & (picture_of(rows) == picture)
         groups = _beside(rows, mine)
         names = _names(groups)
         sheets += [Sheet(picture, name, np.isin(rows.tile, tiles) & mine) for name, tiles in zip(names, groups, strict=True)]
-    return tuple(sheets)
+    return tuple(sheet for sheet in sheets if sheet.tokens.any()) or tuple(sheets)
 
 
 def picture_of(rows: Rows) -> np.ndarray:
