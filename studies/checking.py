@@ -25,7 +25,7 @@ def checked(study: Study) -> Study:
         if names.count(name) > 1:
             raise StudyError(f"the measure {name} is asked for {names.count(name)} times; once is enough.")
         if edits and not MEASURES[name].edited:
-            raise StudyError(f"the measure {name} changes the model itself, so it cannot run under edits: leave one of them out.")
+            raise StudyError(f"the measure {name} changes the model itself and cannot run under edits: leave one of them out.")
     for spec in study.measures:
         _check_options(spec.name, plain_pairs(spec.options))
     return study

@@ -131,7 +131,8 @@ def _begun(store: Store, study: Study, told: dict[str, Any], count: Callable[[],
     if not store.has_manifest():
         check_models(study)
         shards = count()
-        store.write_manifest({"study": plain(study), "identity": told, "shards": shards, "created": time.time(), "finished": None})
+        begun = {"study": plain(study), "identity": told, "shards": shards, "created": time.time(), "finished": None}
+        store.write_manifest(begun)
         return shards
     there = store.manifest()
     found = list(_differences(there["identity"], told))

@@ -119,6 +119,6 @@ def _replaced(path: str, content: bytes) -> None:
 def _told(place: Place, error: OSError) -> StudyError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StudyError(
-            f"there is no room left where the results go ({place.url}). What is finished is kept: make room, then resume the study."
+            f"there is no room left where the results go ({place.url}). What is finished is kept: make room, then resume it."
         )
     return StudyError(f"{place.url} cannot be written: {error.strerror or error}.")

@@ -69,6 +69,8 @@ def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     with connection(store) as con:
         try:
             found = con.execute(QUERIES.get(sql, sql))
+            if found is None:
+                raise StudyError("the query is empty: a SELECT over images, heads, layers, answers, words or budgets would work.")
             return [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
             raise StudyError(f"the query cannot be answered: {' '.join(str(error).split())[:400]}") from error

@@ -153,8 +153,8 @@ class _Runner:
             return
         if count == 1:
             self.rows.faults.append(Fault(batch.numbers[0], batch.records[0].key, failed[1]))
-        elif failed[0] and count // 2 < self.most:
-            self.most = count // 2
+        elif failed[0]:
+            self.most = (count + 1) // 2
             self.notes.append(f"memory ran out with {count} records at once: {self.most} from there on")
             self.run(batch.part(0, count))
         else:

@@ -77,5 +77,6 @@ class Lines:
         question, answer = told.get("question", told.get("text")), told.get("answer", told.get("label"))
         objects = told.get("objects")
         things = tuple(str(one) for one in objects) if isinstance(objects, list) else None
-        record = Record(f"{number}:{name}", picture_at(self.images / name), None, text_of(question), text_of(answer), things, self.names)
+        picture, said = picture_at(self.images / name), text_of(answer)
+        record = Record(f"{number}:{name}", picture, None, text_of(question), said, things, self.names)
         return record.asked(self.question)

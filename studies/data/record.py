@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from model_adapters.images import read_image
 from studies.errors import Unreadable
 
 
@@ -49,13 +49,9 @@ def picture_of(content: bytes) -> Image.Image:
     if not content:
         raise Unreadable("the file of the picture is empty")
     try:
-        with Image.open(io.BytesIO(content)) as opened:
-            opened.load()
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise Unreadable(f"the picture is too large: {error}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, ZeroDivisionError) as error:
-        raise Unreadable(f"the picture cannot be decoded: {' '.join(str(error).split())[:200]}") from error
+        return read_image(content)
+    except ValueError as error:
+        raise Unreadable(str(error)) from error
 
 
 def text_of(value: Any) -> str | None:

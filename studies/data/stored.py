@@ -36,7 +36,8 @@ class Stored:
             found = found[split]
         column = self.named["image"] or next((n for n, f in found.features.items() if isinstance(f, Image)), "")
         if column not in found.features or not isinstance(found.features[column], Image):
-            raise StudyError(f"the data set has no column of pictures {column or 'at all'!r}; it has {', '.join(found.features)}.")
+            there = ", ".join(found.features)
+            raise StudyError(f"the data set has no column of pictures {column or 'at all'!r}; it has {there}.")
         self.columns = {"image": column} | {
             name: given or (name if name in found.features else "") for name, given in self.named.items() if name != "image"
         }

@@ -4,4 +4,6 @@ from studies.measures import attention, heads, words
 from studies.measures.batch import Batch, Looks
 from studies.measures.registry import KEYS, MEASURES, Lines, Measure, PerHead, PerLayer, measure
 
-__all__ = ["KEYS", "MEASURES", "Batch", "Lines", "Looks", "Measure", "PerHead", "PerLayer", "attention", "heads", "measure", "words"]
+__all__ = [
+    "KEYS", "MEASURES", "Batch", "Lines", "Looks", "Measure", "PerHead", "PerLayer", "attention", "heads", "measure", "words",
+]  # fmt: skip

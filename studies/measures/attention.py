@@ -30,7 +30,8 @@ def strength(batch: Batch, *, rings: tuple[int, ...] = (1,)) -> Iterator[Found]:
         received = _received(here, sums)
         linear = sums[..., 3 * here.keys : -1] / count
         to = [_share(received[0], keys, here) / count for keys in (here.class_keys, here.register_keys)]
-        return [sums[..., -1] / count / np.log(here.keys), linear[..., 0], linear[..., 1], *to, *np.moveaxis(linear[..., 2:], -1, 0)]
+        entropy = sums[..., -1] / count / np.log(here.keys)
+        return [entropy, linear[..., 0], linear[..., 1], *to, *np.moveaxis(linear[..., 2:], -1, 0)]
 
     yield _per_head(batch, names, of_site, lambda here: here.patches > 0)
 

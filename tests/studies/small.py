@@ -15,7 +15,7 @@ from PIL import Image
 from studies import Study, study_of
 from studies.store import Store, read_table
 
-MODEL = {"name": "timm:test_vit2", "weights": "random", "seed": 1}
+MODEL = {"name": "timm:test_vit", "weights": "random", "seed": 1}
 """timm's own tiny ViT: it loads in a moment."""
 
 

@@ -8,13 +8,15 @@ from PIL import Image
 
 import model_adapters as ma
 from analysis.importance_gradient import gate_times_gradient
-from analysis.sinks import sinks_by_attention
+from analysis.sinks import sinks_by_attention, sinks_by_norm
 from analysis.strength import attention_distance, attention_entropy, attention_share, ring_strength
 from studies.conduct import conduct
 from studies.held import held
 from studies.spec import ModelSpec
 from tests.studies.small import MODEL, encoded, folder_of, pictures, rows, same, study
 
+LOW = {"factor": 1.5, "deviations": 2.0}
+"""Noise has no sinks to speak of: thresholds so low that some tokens pass."""
 EVERY = ({"strength": {"rings": [1, 2]}}, {"sinks": {"factor": 1.5}}, "class_attention", "importance_gradient", "importance_exact")
 
 
@@ -27,7 +29,7 @@ def squares(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=["timm:test_vit2", "bundled:swin", "bundled:vit-registers"])
+@pytest.fixture(scope="module", params=["timm:test_vit", "bundled:swin", "bundled:vit-registers"])
 def measured(request, squares, tmp_path_factory):
     """A model, captures of the pictures one by one, and the rows that a study finds of them."""
     told = {**MODEL, "name": request.param} if request.param.startswith("timm") else {"name": request.param}
@@ -66,7 +68,9 @@ def test_strength_is_that_of_the_methods(measured):
         if "registers" in model.name:
             expected["to_register"] = attention_share(capture, to="registers").values
         for name, values in expected.items():
-            np.testing.assert_allclose(column(found, name, record, model), values, atol=2e-6, rtol=2e-5, err_msg=name)
+            # Boxes are measured on a picture, to a fraction of a pixel: on another size they differ by that.
+            within = {"rtol": 1e-3} if name == "distance" else {"rtol": 2e-5, "atol": 2e-6}
+            np.testing.assert_allclose(column(found, name, record, model), values, **within, err_msg=name)
 
 
 def test_the_class_token_by_hand(measured):
@@ -107,22 +111,20 @@ def test_importance_is_that_of_the_methods(measured):
 
 
 def test_sinks_of_a_layer_are_counted_picture_by_picture(tmp_path, squares):
-    conduct(study(tmp_path, {"kind": "images", "path": str(squares)}, ("sinks",), models=["bundled:vit-sinks"]))
+    conduct(study(tmp_path, {"kind": "images", "path": str(squares)}, ({"sinks": LOW},), models=["bundled:vit-sinks"]))
     found, model = rows(tmp_path, "layers"), held(ModelSpec("bundled:vit-sinks"))[0]
-    counted = {(r, n): c for r, n, c in zip(*(found[k].to_pylist() for k in ("record", "layer", "sinks_by_norm")), strict=True)}
-    norms = {(r, n): c for r, n, c in zip(*(found[k].to_pylist() for k in ("record", "layer", "largest_norm")), strict=True)}
-    attention = {(r, n): c for r, n, c in zip(*(found[k].to_pylist() for k in ("record", "layer", "sinks_by_attention")), strict=True)}
+    places = list(zip(found["record"].to_pylist(), found["layer"].to_pylist(), strict=True))
+    names = ("sinks_by_norm", "largest_norm", "sinks_by_attention")
+    counted, norms, attention = (dict(zip(places, found[name].to_pylist(), strict=True)) for name in names)
     assert any(counted.values())
     for record in range(5):
         capture = ma.capture(model, model.prepare(image=squares / f"{record}.png"), want={"hidden"})
-        from analysis.sinks import sinks_by_norm
-
         for layer in range(len(capture.sites)):
-            assert counted[record, layer] == sinks_by_norm(capture, layer=layer).is_sink.sum()
+            assert counted[record, layer] == sinks_by_norm(capture, layer=layer, deviations=LOW["deviations"]).is_sink.sum()
             patches = capture.layouts[capture.sites[layer]].queries.placed
             longest = np.linalg.norm(capture.hidden["vision", layer][patches], axis=-1).max()
             assert norms[record, layer] == pytest.approx(longest, rel=1e-5)
-            given = sinks_by_attention(capture, layer=layer, threshold=10.0, among="all")
+            given = sinks_by_attention(capture, layer=layer, threshold=LOW["factor"], among="all")
             assert attention[record, layer] == given.is_sink.sum()
 
 
