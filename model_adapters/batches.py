@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from model_adapters.capturing import BySite
 from model_adapters.decoding import Greedy
 from model_adapters.errors import AdapterError
-from model_adapters.generate import GeneratedToken, Generation, prompt_roles, prompt_tokens, text_of
+from model_adapters.generate import GeneratedToken, Generation, check_room, prompt_roles, prompt_tokens, text_of
 from model_adapters.inputs import Inputs
 from model_adapters.lens import AGREES
 from model_adapters.model import Model
@@ -33,6 +33,7 @@ def answers(model: Model, prompts: Sequence[Inputs], *, max_new_tokens: int = 64
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1. Got {max_new_tokens} instead.")
     batch = padded(model, prompts)
+    check_room(model, max(prompts, key=lambda prompt: prompt.tensors["input_ids"].shape[1]), max_new_tokens)
     generator: Any = model.module.generate
     with model.lock, torch.no_grad():
         out = generator(

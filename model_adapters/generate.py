@@ -109,7 +109,8 @@ def generate(
     if max_new_tokens < 1:
         raise ValueError(f"max_new_tokens must be at least 1. Got {max_new_tokens} instead.")
     if inputs.many or inputs.batch > 1:
-        raise ValueError("generate answers one prompt at a time; prepare a single text (a loop over prompts gives the rest).")
+        raise ValueError("generate answers one prompt at a time; prepare a single text, or give `answers` a list of prompts.")
+    check_room(model, inputs, max_new_tokens)
     decoding, edits = decoding or Greedy(), decided(model, inputs, edits)
     tap = AttentionTap(
         model.module, keep=_last(keep), edits=edits, batch=decoding.options["num_beams"],
@@ -155,6 +156,23 @@ def _last(keep: Keep | None) -> Keep:
     if keep.reduce is not None:
         raise ValueError("generate keeps one row per token, which needs no reduction; leave `reduce` out.")
     return Keep(sites=keep.sites, heads=keep.heads, queries="last", dtype=keep.dtype)
+
+
+def check_room(model: Model, inputs: Inputs, longest: int) -> None:
+    """Refuse a prompt and an answer that are longer than what the model has places for."""
+    config, ids = model.config, inputs.tensors.get("input_ids")
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    places = getattr(text, "max_position_embeddings", None)
+    if not isinstance(places, int) or ids is None or getattr(config, "is_encoder_decoder", False):
+        return
+    room = places - ids.shape[1]
+    if room < 1:
+        raise ValueError(f"the prompt has {ids.shape[1]} tokens, and {model.name} reads up to {places}: ask a shorter question.")
+    if longest > room:
+        raise ValueError(
+            f"a prompt of {ids.shape[1]} tokens leaves {model.name}, which reads up to {places}, room for {room} new ones. "
+            f"{longest} were asked for."
+        )
 
 
 class _choosing:

@@ -348,3 +348,17 @@ def test_an_edited_generation_shows_what_the_edit_left():
     answer = answer_of(ma.generate(case.model, case.inputs, max_new_tokens=3, edits=edit), case.asked)
     assert word_shares(answer, at(1)).values[..., GROUPS.index("image")].max() == 0
     np.testing.assert_allclose(np.nansum(word_shares(answer, at(1)).values, -1), 1, atol=1e-5)
+
+
+def test_a_prompt_and_an_answer_that_have_no_room_are_told_so():
+    model = model_of("bundled:lvlm")
+    places = model.config.get_text_config().max_position_embeddings
+    inputs = model.prepare(image=scene(), text="is there a red ball? " * 50)
+    room = places - inputs.tensors["input_ids"].shape[1]
+    assert 0 < room < 200
+    assert len(ma.generate(model, inputs, max_new_tokens=room).tokens) > 0
+    for ask in (ma.generate, lambda model, inputs, **longest: ma.answers(model, [inputs], **longest)):
+        with pytest.raises(ValueError, match=f"up to {places}, room for {room} new ones"):
+            ask(model, inputs, max_new_tokens=room + 1)
+    with pytest.raises(ValueError, match="ask a shorter question"):
+        ma.generate(model, model.prepare(image=scene(), text="is there a red ball? " * 80))
