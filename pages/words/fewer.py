@@ -19,8 +19,9 @@ with right:
     with answers:
         said = fewer_view.reduced(bench, pruner, amount)
         fewer_view.show_answers(bench, said)
+    paid = fewer_view.costs(bench, pruner, amount)
     with numbers:
-        fewer_view.show_numbers(bench, said, fewer_view.costs(bench, pruner, amount))
+        fewer_view.show_numbers(bench, said, paid)
 fewer_view.refused(unable)
 several, layers, family = st.tabs(["Several pruners", "Layers", "The family"])
 with several:
