@@ -163,7 +163,8 @@ def ready(page, count: int) -> None:
 
 
 _DEEP = """((name) => {
-  const all = (root) => [...root.querySelectorAll(name), ...[...root.querySelectorAll("*")].flatMap((e) => e.shadowRoot ? all(e.shadowRoot) : [])];
+  const below = (root) => [...root.querySelectorAll("*")].flatMap((e) => (e.shadowRoot ? all(e.shadowRoot) : []));
+  const all = (root) => [...root.querySelectorAll(name), ...below(root)];
   return all(document);
 })"""
 
