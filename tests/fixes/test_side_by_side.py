@@ -1,0 +1,90 @@
+"""Two prompts read layer by layer: one pass of each, whatever is decided."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+import model_adapters as ma
+from analysis.fixes import vision_heads_reinforced
+from model_adapters.edits import Gate
+from model_adapters.planned import decided
+from model_adapters.side_by_side import side_by_side
+from tests.fixes.small import NOTHING, QUESTION, asked
+
+FAMILIES = ("bundled:lvlm", "llava", "qwen2_5_vl", "internvl")
+
+
+def gate(layer: int, heads: tuple[int, ...]) -> Gate:
+    return Gate(ma.Where(tower="decoder", layers=(layer,), heads=heads, queries="last"), 3.0)
+
+
+def said(model: ma.Model, inputs: ma.Inputs, layer: int, edits: tuple = ()) -> np.ndarray:
+    """[H, D]: what the heads of a layer say in the last row, from a pass of its own."""
+    capture = ma.capture(model, inputs, edits=edits, keep=ma.Keep(queries="last"), want={"heads"})
+    return next(out[:, -1] for s, out in capture.head_outputs.items() if s.tower == "decoder" and s.layer == layer)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_both_prompts_are_seen_as_in_passes_of_their_own(name):
+    model, inputs = asked(name)
+    blind = model.prepare(text=QUESTION)
+    met = []
+
+    def decide(layer, seen, less):
+        met.append((layer, seen, less))
+        return gate(layer, (layer, 0)) if layer else gate(0, (1,))
+
+    found = side_by_side(model, inputs, (blind, ()), (0, 1), decide)
+    assert list(found) == [layer for layer, *_ in met] == [0, 1]
+    for layer, seen, less in met:
+        before = tuple(found[one] for one in range(layer))
+        np.testing.assert_allclose(seen, said(model, inputs, layer, before), atol=1e-5)
+        np.testing.assert_allclose(less, said(model, blind, layer, before), atol=1e-5)
+
+
+def test_each_prompt_is_read_once(monkeypatch):
+    model, inputs = asked("llava")
+    passes = []
+    forward = model.module.forward
+    monkeypatch.setattr(model.module, "forward", lambda **given: passes.append(given["input_ids"].shape[1]) or forward(**given))
+    gates = decided(model, inputs, vision_heads_reinforced()["edits"])
+    assert len(gates) == ma.decoder_depth(model)
+    assert passes == [inputs.tensors["input_ids"].shape[1], model.prepare(text=QUESTION).tensors["input_ids"].shape[1]]
+
+
+def test_deciding_nothing_leaves_the_model_and_its_answers_as_they_were():
+    model, inputs = asked("qwen2_5_vl")
+    before = ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING)
+    found = side_by_side(model, inputs, (inputs, ()), (0, 1), lambda layer, seen, less: None)
+    assert found == {0: None, 1: None}
+    after = ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING)
+    for one, other in zip(before.tokens, after.tokens, strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
+
+
+def test_the_same_prompt_twice_says_the_same():
+    model, inputs = asked("llava")
+    apart = []
+    side_by_side(model, inputs, (inputs, ()), (0, 1), lambda layer, seen, less: apart.append(np.abs(seen - less).max()))
+    assert apart == [0, 0]
+
+
+def test_what_goes_wrong_is_raised_and_leaves_no_thread():
+    model, inputs = asked("llava")
+    threads = threading.active_count()
+    broken = inputs.with_tensors(pixel_values=torch.zeros(1, 3, 5, 5))
+    with pytest.raises((RuntimeError, ValueError)):
+        side_by_side(model, inputs, (broken, ()), (0, 1), lambda layer, seen, less: None)
+
+    def fail(layer, seen, less):
+        raise KeyError("nothing to decide")
+
+    with pytest.raises(KeyError, match="nothing to decide"):
+        side_by_side(model, inputs, (inputs, ()), (0, 1), fail)
+    with pytest.raises(ValueError, match="layer 7 of the decoder has no attention"):
+        side_by_side(model, inputs, (inputs, ()), (0, 7), lambda layer, seen, less: None)
+    assert threading.active_count() == threads
