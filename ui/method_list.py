@@ -1,4 +1,4 @@
-"""The registry as a table that people read: one row per method, grouped by what it makes."""
+"""The registry as a list that people read: one entry per method, grouped by what it makes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ KINDS = {
     "partial": "Parts of a head", "whatif": "What if", "pruning": "Pruning", "word map": "Maps of a word",
     "word share": "Where words come from", "word confidence": "How sure a word was", "word head": "Heads at a word",
     "word flow": "How the image enters an answer", "word lens": "Words inside the layers",
-    "word agreement": "Words and the image",
+    "word agreement": "Words and the image", "word alignment": "Words and the image, layer by layer",
+    "word sink": "Sinks of an answer", "word knockout": "What an answer depends on", "fix": "What may help",
+    "visual tokens": "Fewer visual tokens", "evaluation": "How often a model makes things up",
     "signal": "Signs of made-up words", "signal fit": "Signs taken together", "comparison": "Comparisons",
     "agreement": "Agreement", "faithfulness": "Faithfulness", "localisation": "Localisation", "sanity": "Sanity checks",
     "trust": "Cheap against exact", "baseline": "To be beaten",
 }  # fmt: skip
 """What each kind is called, in the order in which they are shown; kinds that are not named here follow under their own name."""
-_COLUMNS = ("Method", "Needs", "Range", "Where it misleads", "Source", "Measured")
 
 
 @dataclass(frozen=True)
@@ -72,22 +73,27 @@ def kinds(listed: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(row.kind for row in listed))
 
 
-def show_kind(kind: str, listed: Sequence[Row]) -> None:
-    """One kind as a table."""
-    st.subheader(f"{KINDS.get(kind, kind.capitalize())} · {len(listed)}", anchor=False)
-    lines = ["| " + " | ".join(_COLUMNS) + " |", "|---" * len(_COLUMNS) + "|"]
-    st.markdown("\n".join(lines + [_line(row) for row in listed]))
+def show_kind(kind: str, listed: Sequence[Row], *, unfolded: bool) -> None:
+    """One kind under its name."""
+    with st.expander(f"**{KINDS.get(kind, kind.capitalize())}** · {len(listed)}", expanded=unfolded):
+        st.markdown("\n\n".join(_entry(row) for row in listed))
 
 
-def _line(row: Row) -> str:
-    needs = f"{row.needs}<br>*{row.models}*" if row.needs else f"*{row.models}*"
-    cells = (f"**{row.title}**<br>{row.summary}", needs, row.range, row.misleads, row.source, row.measured)
-    return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+def _entry(row: Row) -> str:
+    facts = {
+        "Range": row.range,
+        "Where it misleads": row.misleads,
+        "For": f"{row.models}; needs {row.needs}" if row.needs else row.models,
+        "Source": row.source,
+        "Measured": row.measured,
+    }
+    lines = "\n".join(f"- :gray[{name}:] {_plain(text)}" for name, text in facts.items())
+    return f"##### {_plain(row.title)}\n{_plain(row.summary)}\n{lines}"
 
 
-def _cell(text: str) -> str:
-    """Text that cannot end its cell, or be read as mathematics."""
-    return text.replace("|", "\\|").replace("$", "\\$").replace("\n", " ").replace("<br>", " — ")
+def _plain(text: str) -> str:
+    """Text that is not read as mathematics."""
+    return text.replace("$", "\\$").replace("\n", " ")
 
 
 def _row(method: Method) -> Row:

@@ -11,5 +11,5 @@ listed = session.get(("methods",), method_list.rows, label="Reading the list of 
 found = method_list.matching(listed, words)
 if not found:
     st.info(f"No method speaks of {words!r}. There are {len(listed)}; a shorter word finds more.")
-for kind in method_list.kinds(found):
-    method_list.show_kind(kind, [row for row in found if row.kind == kind])
+for number, kind in enumerate(method_list.kinds(found)):
+    method_list.show_kind(kind, [row for row in found if row.kind == kind], unfolded=bool(words) or number == 0)

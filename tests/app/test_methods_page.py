@@ -92,10 +92,10 @@ def test_what_a_method_needs_decides_for_which_models_it_is():
 
 
 def test_the_page_lists_and_searches():
-    page = settled(AppTest.from_file(PAGE, default_timeout=60), lambda page: page.subheader)
+    page = settled(AppTest.from_file(PAGE, default_timeout=60), lambda page: page.expander)
     whole = "\n".join(element.value for element in page.markdown)
-    assert all(f"**{m.title}**" in whole for m in analysis.methods())
+    assert all(f"##### {m.title}\n" in whole for m in analysis.methods())
     page.text_input(key="methods").input("rollout").run()
-    assert len(page.subheader) < 5 and "**Attention rollout**" in "\n".join(e.value for e in page.markdown)
+    assert len(page.expander) < 5 and "##### Attention rollout\n" in "\n".join(e.value for e in page.markdown)
     page.text_input(key="methods").input("xyzzy").run()
     assert "xyzzy" in page.info[0].value and not page.exception
