@@ -41,8 +41,10 @@ class Size:
     fixes: int
 
 
-SHORT = Size(maps=100, slow=12, faithful=25, heads=80, types=40, pruned=60, words=150, fixes=60)
+SHORT = Size(maps=100, slow=8, faithful=20, heads=80, types=40, pruned=30, words=120, fixes=40)
 FULL = Size(maps=150, slow=20, faithful=40, heads=150, types=60, pruned=100, words=300, fixes=150)
+LONGEST_FIRST: tuple[Kind, ...] = ("fix", "pruner", "map", "signal", "types", "importance")
+"""A long job that is begun last keeps one process waiting for the other."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,9 @@ def run(size: Size, kinds: Sequence[Kind] = KINDS, *, second: Path, workers: int
     scores: list[Score] = []
     said: list[str] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for job, done in zip(todo, pool.map(do, todo), strict=True):
+        running = {job: pool.submit(do, job) for job in sorted(todo, key=lambda job: LONGEST_FIRST.index(job.kind))}
+        for job in todo:
+            done = running[job].result()
             log.info("%s on %s: %.0f s", job.kind, job.model, done.seconds)
             for note in done.notes:
                 log.info("%s", note)
