@@ -20,6 +20,15 @@ from ui.take_away.seen import Seen
 if TYPE_CHECKING:
     from ui.viewer import Words
 
+NOTE = (
+    "A session file is one zip of texts, arrays and pictures: views of all heads, answers word by word, maps with how faithful "
+    "they were, other results as table and figure. It is opened without the model, without torch and without a GPU, and "
+    "nothing in it is run.\n\n"
+    "**What it cannot say**: what was not looked at is not in it, so nothing can be changed and asked anew; “Open the live "
+    "page” does that where the model is. Weights of attention are kept in one byte each: a weight is off by less than 0.4 % of "
+    "the largest weight of its row.\n\n"
+    "**Range**: at most 64 MB; four files stay open for the visit."
+)
 HEIGHT = 520
 PARTS = ("answers", "views", "maps", "results")
 BARE = {"displayModeBar": False}

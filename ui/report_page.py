@@ -15,6 +15,13 @@ from ui.session_file_parts import About
 from ui.take_away import add_button, seen
 from ui.take_away.seen import Seen
 
+NOTE = (
+    "A picture is drawn when it is added and stays as it was: a later change of the model or the page does not reach it. "
+    "The HTML file holds pictures, words, Python and BibTeX in itself, and its own rule forbids fetching anything.\n\n"
+    "**What it cannot say**: more than its pictures show. The numbers behind them are in each picture's own menu, and a "
+    "session file keeps them all.\n\n"
+    "**Range**: at most 40 pictures, kept for the visit."
+)
 _FILES: dict[str, tuple[str, str]] = {"html": ("HTML", "text/html"), "pdf": ("PDF", "application/pdf")}
 
 

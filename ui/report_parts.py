@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ui.session_file_parts import About
 
@@ -66,7 +68,7 @@ def picture_of(id: int, about: About, figure: Any, **more: Any) -> ReportPicture
     """
     from ui.take_away.still import still
 
-    return ReportPicture(id, about, still(figure, "svg", about.title), still(figure, "png", about.title), **more)
+    return ReportPicture(id, about, still(figure, "svg"), still(figure, "png"), **more)
 
 
 def moved(pictures: Sequence[ReportPicture], id: int, by: int) -> tuple[ReportPicture, ...]:
@@ -77,11 +79,19 @@ def moved(pictures: Sequence[ReportPicture], id: int, by: int) -> tuple[ReportPi
     return tuple(order)
 
 
+def seeds(about: About) -> list[str]:
+    """The seeds that its Python and its link name."""
+    said = re.findall(r"\bseed=(\d+)", about.snippet)
+    said += [value for name, value in parse_qsl(about.link.partition("?")[2]) if name.endswith("seed")]
+    return list(dict.fromkeys(said))
+
+
 def made_lines(picture: ReportPicture) -> list[tuple[str, str]]:
     """How a picture was made, as name and text; what is unknown is left out."""
     about = picture.about
     told = [
         ("Model", about.model), ("Weights", picture.weights or about.weights), ("Picture", about.picture),
-        ("Measured", picture.sentence), ("State of the page", about.link), ("Sources", ", ".join(about.cites)),
+        ("Measured", picture.sentence), ("Seed", ", ".join(seeds(about))), ("State of the page", about.link),
+        ("Sources", ", ".join(about.cites)),
     ]  # fmt: skip
     return [(name, text) for name, text in told if text]

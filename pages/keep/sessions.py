@@ -18,3 +18,5 @@ if newest is not None:
     opened_parts.choose_new(newest)
 id, session, part = opened_parts.choose()
 opened_parts.show(id, session, part)
+with st.expander("How to read this", icon=":material/help:"):
+    st.markdown(opened_parts.NOTE)

@@ -20,7 +20,7 @@ from tests.app.browser import chromium, needs_chromium
 from ui import figures
 from ui.report_html import as_html
 from ui.report_made import bibtex, cited_in, model_hash, versions
-from ui.report_parts import Report, moved, picture_of
+from ui.report_parts import Report, moved, picture_of, seeds
 from ui.report_pdf import as_pdf
 from ui.session_file_parts import About
 from ui.snippets import Shown, snippet_for
@@ -193,9 +193,16 @@ def unpacked(stream: bytes) -> bytes:
 
 @pytest.mark.parametrize("written", ["$", "$x$", "50$ and $\\frac", "<b>&", "\\"])
 def test_titles_are_drawn_as_they_are_written(written):
-    (found,) = pictures(("head matrix",), title=written)
-    assert found.svg.startswith(b"<?xml") and Image.open(io.BytesIO(found.png)).width == 1280
-    assert html.escape(written, quote=False) in found.svg.decode()
+    from ui.take_away.still import still
+
+    drawn = figures.draw(results_by_hand.by_hand()["head matrix"])
+    assert html.escape(written, quote=False) in still(drawn, "svg", written).decode()
+    assert Image.open(io.BytesIO(still(drawn, "png", written))).width == 1280
+
+
+def test_seeds_are_those_of_the_python_and_of_the_link():
+    about = About("x", "model = ma.load(name, weights='random', seed=7)", (), "words-ask?seed=3&model=a&xseedy=5")
+    assert seeds(about) == ["7", "3"] and seeds(About("x")) == []
 
 
 @given(st.lists(st.integers(0, 99), min_size=1, max_size=6, unique=True), st.integers(-9, 9), st.data())
