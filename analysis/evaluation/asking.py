@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -74,32 +74,62 @@ class Heard:
 
 
 def heard(
-    speak: Speak, questions: Iterable[tuple[int, Path, str, str]], longest: int, progress: Progress | None = None
+    speak: Speak,
+    questions: Iterable[tuple[int, Path, str, str]],
+    longest: int,
+    progress: Progress | None = None,
+    batch: int = 1,
 ) -> Heard:
-    """Ask (number of the image, its file, how it is called, text) one after the other; a picture that fails is told and left out.
+    """Ask (number of the image, its file, how it is called, text); a picture that fails is told and left out.
 
     Args:
         speak: the model.
         questions: what is asked of which image.
         longest: new tokens that an answer may have.
         progress: told the share that is done.
+        batch: how many are asked at once.
     """
     asked, answers, places, skipped = list(questions), [], [], []
     last: Generation | None = None
-    for place, (image, file, name, text) in enumerate(asked):
-        try:
-            last = speak(file, text, max_new_tokens=longest)
-        except (AdapterError, ValueError, OSError) as error:
-            skipped.append(f"{name}: {error}")
-        else:
-            answers.append(Answered(image, name, text, last.text))
+    for start in range(0, len(asked), _size(speak, batch)):
+        some = asked[start : start + batch]
+        for place, said in enumerate(_answered(speak, some, longest), start):
+            image, _, name, text = asked[place]
+            if isinstance(said, Exception):
+                skipped.append(f"{name}: {said}")
+                continue
+            last = said
+            answers.append(Answered(image, name, text, said.text))
             places.append(place)
         if progress is not None:
-            progress((place + 1) / len(asked))
+            progress((start + len(some)) / len(asked))
     if last is None:
         raise ValueError(f"none of {len(asked)} questions was answered. The first: {skipped[0] if skipped else 'none was asked'}")
     edits = tuple(dict.fromkeys(type(edit).__name__ for edit in last.edits))
     return Heard(tuple(answers), tuple(places), tuple(skipped), str(last.decoding), edits, last.model)
+
+
+def _size(speak: Speak, batch: int) -> int:
+    if batch < 1:
+        raise ValueError(f"a batch holds at least 1 question. Got {batch}.")
+    if batch > 1 and not hasattr(speak, "many"):
+        raise ValueError("this speaker answers one question at a time: batch=1, or a speaker from `model_adapters.speaker`.")
+    return batch
+
+
+def _answered(speak: Any, some: Sequence[tuple[int, Path, str, str]], longest: int) -> Iterator[Generation | Exception]:
+    """The answers, or why there is none; where a batch fails each is asked alone."""
+    if len(some) > 1:
+        try:
+            yield from speak.many([(file, text) for _, file, _, text in some], max_new_tokens=longest)
+            return
+        except (ValueError, OSError):
+            pass  # one of them is broken: the others are answered below, and it is told which
+    for _, file, _, text in some:
+        try:
+            yield speak(file, text, max_new_tokens=longest)
+        except (AdapterError, ValueError, OSError) as error:
+            yield error
 
 
 def drawn(count: int, wanted: int | None, seed: int) -> list[int]:

@@ -82,6 +82,7 @@ def chair(
     prompt: str = PROMPT,
     longest: Annotated[int, Range(1, 2048)] = 64,
     seed: int = 0,
+    batch: Annotated[int, Range(1, 256)] = 1,
     progress: Progress | None = None,
 ) -> ChairResult:
     """Let images be described, and count the things that are named and not there.
@@ -96,11 +97,12 @@ def chair(
         prompt: what is asked.
         longest: new tokens of a description.
         seed: of the images.
+        batch: how many are asked at once; only a model as it is, without edits and with greedy answers, takes more than one.
         progress: told the share that is done; what it raises stops the evaluation.
     """
     names = names_of(data.categories, synonyms)
     chosen = [data.images[number] for number in drawn(len(data.images), images, seed)]
-    said = heard(speak, ((n, image.file, image.name, prompt) for n, image in enumerate(chosen)), longest, progress)
+    said = heard(speak, ((n, image.file, image.name, prompt) for n, image in enumerate(chosen)), longest, progress, batch)
     described = tuple(chosen[place] for place in said.places)
     setting = Setting(
         said.model, data.name, prompt, said.decoding, said.edits, longest, len(described), len(described), seed

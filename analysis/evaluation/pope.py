@@ -80,6 +80,7 @@ def pope(
     template: str = TEMPLATE,
     longest: Annotated[int, Range(1, 512)] = 16,
     seed: int = 0,
+    batch: Annotated[int, Range(1, 256)] = 1,
     progress: Progress | None = None,
 ) -> PopeResult:
     """Ask whether things are there: as many that are as that are not, in every image.
@@ -94,11 +95,12 @@ def pope(
         template: the question; {a} is the article and {thing} the category. Models may need "Answer yes or no." behind it.
         longest: new tokens of an answer.
         seed: of the images, and of what is asked.
+        batch: how many are asked at once; only a model as it is, without edits and with greedy answers, takes more than one.
         progress: told the share that is done; what it raises stops the evaluation.
     """
     asked, left_out = pope_questions(data, kind, pairs, images, template, seed)
     numbers = {image.name: number for number, image in enumerate(dict.fromkeys(question.image for question in asked))}
-    said = heard(speak, ((numbers[q.image.name], q.image.file, q.image.name, q.text) for q in asked), longest, progress)
+    said = heard(speak, ((numbers[q.image.name], q.image.file, q.image.name, q.text) for q in asked), longest, progress, batch)
     found = tuple(asked[place] for place in said.places)
     setting = Setting(
         said.model, data.name, template, said.decoding, said.edits, longest, len({a.image for a in said.answers}),

@@ -120,3 +120,24 @@ def test_a_model_is_asked_as_it_would_be_one_by_one(tmp_path: Path) -> None:
 def test_a_model_without_answers_is_refused() -> None:
     with pytest.raises(ma.AdapterError, match="answers no questions"):
         ma.speaker(ma.load("bundled:vit"))
+
+
+def test_in_batches_the_answers_are_the_same(tmp_path: Path) -> None:
+    model = ma.load("bundled:lvlm")
+    data = read_coco(export_coco(TEST_UNBIASED.take(5), tmp_path, size=96))
+    data.images[2].file.write_text("no picture")
+    options: dict = {"kind": "random", "pairs": 1, "template": "is there {a} {thing} in the picture?", "longest": 3}
+    told: list[float] = []
+    alone = pope(data, ma.speaker(model), **options)
+    together = pope(data, ma.speaker(model), batch=4, progress=told.append, **options)
+    assert (together.answers, together.skipped) == (alone.answers, alone.skipped) and len(alone.skipped) == 2
+    assert told == [0.4, 0.8, 1.0]
+
+
+def test_batches_that_cannot_be_get_a_sentence(tmp_path: Path, folder: CocoSet) -> None:
+    with pytest.raises(ValueError, match="one question at a time"):
+        pope(folder, saying(lambda n, text: "yes"), pairs=1, batch=2)
+    with pytest.raises(ValueError, match="at least 1 question"):
+        pope(folder, saying(lambda n, text: "yes"), pairs=1, batch=0)
+    with pytest.raises(ma.AdapterError, match="edits work on one prompt at a time"):
+        ma.speaker(ma.load("bundled:lvlm"), edits=()).many([])
