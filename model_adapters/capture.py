@@ -133,10 +133,15 @@ def _result(
         tensor = tensor if tensor.dtype in (torch.float16, torch.float32) else tensor.float()
         return tensor.numpy() if inputs.many or inputs.batch > 1 else tensor.numpy()[0]
 
+    def states(tensor: torch.Tensor) -> np.ndarray:
+        # A tower that packs all its tokens into one sequence [T, D] has no axis of inputs to take one from.
+        packed = tensor.dim() == 2 and not inputs.many and inputs.batch == 1
+        return array(tensor[None]) if packed else array(tensor)
+
     def by_site(name: str) -> BySite[np.ndarray]:
         return BySite({s: array(t) for s, r in records.items() if (t := getattr(r, name)) is not None})
 
-    hidden: Mapping[tuple[str, int], Any] = {(tower, n): array(t) for (_, tower, n), t in tap.recorder.hiddens.items()}
+    hidden: Mapping[tuple[str, int], Any] = {(tower, n): states(t) for (_, tower, n), t in tap.recorder.hiddens.items()}
     return Capture(
         model=model.name,
         sites=kept,
@@ -153,7 +158,7 @@ def _result(
         head_outputs=by_site("heads"),
         gradients=BySite({s: array(t) for s, t in found.weights.items()} if found else {}),
         head_gradients=BySite({s: array(t) for s, t in found.heads.items()} if found else {}),
-        hidden_gradients={k: array(t) for k, t in found.hidden.items()} if found else {},
+        hidden_gradients={k: states(t) for k, t in found.hidden.items()} if found else {},
         target=target,
         edits=tap.edits,
         labels=model.labels,

@@ -62,6 +62,13 @@ class Bench:
         """Accuracy, or agreement where the truth is unknown."""
         return "Accuracy" if self.asked.labels is not None else "Agreement"
 
+    @property
+    def about(self) -> str:
+        """What an answer is, where that is not plain; empty otherwise."""
+        if self.model.kind != "lvlm":
+            return ""
+        return f"An answer here is the next word after “{self.text}”, compared with that of the whole model."
+
 
 def refuse(reason: str) -> None:
     """Where there is a reason, say it and go no further."""
@@ -201,6 +208,8 @@ def show_strip(bench: Bench, judged: Judged, costs: Costs | None) -> None:
     if costs is not None and costs.differs is not None and costs.small is not costs.whole:
         line += f" · gated and sliced logits {agreement(costs)}"
     st.caption(line)
+    if bench.about:
+        st.caption(f":material/forum: {bench.about}")
     if costs is not None and costs.refused:
         st.caption(f":material/info: The answers are of the gated model; it cannot really be made smaller. {costs.refused}")
 

@@ -55,12 +55,13 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
     """Draw the controls, in one row."""
     from ui.results.heads import pass_seconds
     from ui.results.strength import strengths
+    from ui.results.windows import joined_windows
 
     subject = session.subject(name, weights, picture)
     text = pickers.text(model)
 
     def look(progress: Progress) -> tuple[Any, float]:
-        return subject.capture(), pass_seconds(subject)
+        return joined_windows(subject.capture()), pass_seconds(subject)
 
     capture, seconds = session.get(("attention", name, weights, picture.key, text), look, label="Looking at every head")
     methods = {method.name: method for method in strengths()}

@@ -9,7 +9,6 @@ from ui.results.heads import sites_of
 page.header("Prune", "What can go, and what does it cost?", about=("model", "picture"))
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 model = session.model(name, weights)
-prune_view.refuse(prune.why_not(model))
 subject = session.subject(name, weights, picture)
 prune_view.refuse(subject.refusals.get("logits", ""))
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -23,6 +22,7 @@ text, tower = pickers.text(model), pickers.tower(model)
 asked = prune_view.ask(name, weights, model, text, kind, count)
 bench = prune_view.Bench(name, weights, model, text, sites_of(model, tower), kind, count, asked)
 if what == "tokens":
+    prune_view.refuse(prune.why_no_tokens(model))
     prune_tokens.show(bench, subject, picture)
     st.stop()
 

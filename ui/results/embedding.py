@@ -14,6 +14,7 @@ from ui.pictures import Picture
 from ui.point_map.points import Gallery, Tokens
 from ui.results.embedding_tokens import KEY, QUERY, joined, tokens_of
 from ui.results.heads import Text, affordable, row_of, sites_of, subject_for
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.placing import Watch
@@ -64,7 +65,8 @@ def look(model: Model, shown: Sequence[Picture], text: Text, tower: str, progres
     for number, picture in enumerate(shown[:most]):
         progress.step(number / most, f"{picture.title}, {number + 1} of {most}")
         subject = first if number == 0 else subject_for(model, picture, text)
-        captures.append(ma.capture(model, subject.inputs, keep=ma.Keep(sites=sites), want={"hidden", "queries"}))
+        seen = ma.capture(model, subject.inputs, keep=ma.Keep(sites=sites), want={"hidden", "queries"})
+        captures.append(joined_windows(seen))
     _same_tokens(captures, tower, shown)
     gallery = Gallery.of([p.array for p in shown[:most]], [p.title for p in shown[:most]])
     return Seen(tuple(captures), tuple(shown[:most]), tower, gallery, offers(captures[0], tower))

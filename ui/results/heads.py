@@ -13,6 +13,7 @@ import numpy as np
 from ui import pictures
 from ui.jobs import Progress
 from ui.pictures import Picture
+from ui.results.windows import windowed
 
 if TYPE_CHECKING:
     from analysis.results import HeadMatrix
@@ -27,8 +28,13 @@ MOST_BYTES = 600_000_000
 
 
 def sites_of(model: Model, tower: str) -> tuple[Site, ...]:
-    """The rows of a tower's head matrix: every attention that was met, in the order of execution."""
-    return tuple(site for site in model.report.seen if site.tower == tower)
+    """The rows of a tower's head matrix: every attention that was met, in the order of execution.
+
+    Windows of a picture that a layer attends to one after the other are one row.
+    """
+    found = tuple(site for site in model.report.seen if site.tower == tower)
+    names = windowed(found)
+    return tuple(site for site in found if site.call == 0 or site.name not in names)
 
 
 def site_at(model: Model, tower: str, layer: int, head: int) -> tuple[Site, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from ui.jobs import Progress
 from ui.results.heads import Text, each_subject, label_of, sites_of
 from ui.results.importance_metrics import BY_NAME, CHEAP, EXACT, SCORE, Importances, Metric
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.importance_exact import Ablation
@@ -28,7 +29,7 @@ def cheap(model: Model, subject: Subject, label: int, tower: str) -> Importances
 
     if reason := subject.refusals.get("gradients"):
         raise ValueError(f"Importance is about an answer, and this model gives none. {reason}")
-    seen = ma.capture(model, subject.inputs, want={"heads", "gradients"}, target=log_probability)
+    seen = joined_windows(ma.capture(model, subject.inputs, want={"heads", "gradients"}, target=log_probability))
     sites = sites_of(model, tower)
     makers: dict[str, Callable[[Metric], HeadMatrix]] = {
         "head_contributions": lambda metric: _contributions(subject, label, tower),

@@ -11,6 +11,7 @@ import numpy as np
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.recording import View
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.explain import Subject
@@ -33,7 +34,7 @@ def view_of_subject(subject: Any, picture: Picture, progress: Progress) -> View:
     title = f"{subject.model.name} · {picture.title}"
     if ma.estimate(subject.model, subject.inputs, ma.Keep()).bytes > LARGEST:
         return _layer_by_layer(subject, picture, title)
-    capture = subject.capture()
+    capture = joined_windows(subject.capture())
     progress.step(0.7, "summing up every head")
     return view_of(capture, picture.image, title=title, statistics=statistics_of(capture), meta=_meta(subject))
 

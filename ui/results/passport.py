@@ -11,6 +11,7 @@ import numpy as np
 from ui import pictures
 from ui.jobs import Progress
 from ui.results.heads import Text, affordable, each_subject, largest_object, name_of, row_of, subject_for
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.head_types import HeadTypes
@@ -66,7 +67,7 @@ def portraits(model: Model, ids: Sequence[str], text: Text, tower: str, progress
     ids = tuple(ids[: affordable(model, first, len(ids))])
     captures, evidence, energies, seen = [], [], [], []
     for picture, subject in each_subject(model, ids, text, progress, (0.0, 0.8)):
-        capture = subject.capture()
+        capture = joined_windows(subject.capture())
         captures.append(capture)
         evidence.append(head_measures([capture], tower=tower).values)
         energies.append(_energy(capture, picture, tower))
@@ -165,7 +166,7 @@ def received(model: Model, id: str, text: Text, site: Site, head: int) -> TokenM
     from analysis.strength_rows import windows
 
     subject = subject_for(model, pictures.picture(id), text)
-    capture = ma.capture(model, subject.inputs, keep=ma.Keep(sites=(site,)))
+    capture = joined_windows(ma.capture(model, subject.inputs, keep=ma.Keep(sites=(site.name,))))
     layout = capture.layouts[site]
     per = len(layout.keys) // layout.windows
     values = np.zeros(len(layout.keys))

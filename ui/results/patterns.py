@@ -12,6 +12,7 @@ import numpy as np
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.results.heads import Text, each_subject, label_of, row_of, subject_for
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.clusters import Clusters
@@ -46,7 +47,7 @@ def of_pairs(model: Model, maps: AlignedMaps, picture: Picture, text: Text) -> A
     from analysis.offsets import pairs_of
     from analysis.patterns import AlignedMaps
 
-    layouts = ma.capture(model, subject_for(model, picture, text).inputs, keep=ma.Keep(queries=(0,))).layouts
+    layouts = joined_windows(ma.capture(model, subject_for(model, picture, text).inputs, keep=ma.Keep(queries=(0,)))).layouts
     factors = {}
     for site in dict.fromkeys(site for site, _ in maps.heads):
         pairs = pairs_of(layouts[site])

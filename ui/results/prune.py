@@ -122,12 +122,12 @@ def why_not_sliced(model: Model) -> str:
     return ""
 
 
-def why_not(model: Model) -> str:
-    """The sentence that says why this page is not offered for a model; empty where it is."""
+def why_no_tokens(model: Model) -> str:
+    """The sentence that says why tokens are not reduced here; empty where they are."""
     if model.kind == "lvlm":
         return (
-            "This page cuts models that score classes or captions. A model that writes has no one answer to count right; "
-            "look at its tower alone, or choose bundled:vit."
+            "Here tokens of models that score classes or captions are reduced. What a model that writes does with fewer visual "
+            "tokens, answer and all, is on the page Fewer tokens, under Words."
         )
     return ""
 

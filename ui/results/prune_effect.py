@@ -35,7 +35,7 @@ class Asked:
 
     inputs: tuple[Inputs, ...]
     base: np.ndarray
-    """[n, C] logits of the whole model."""
+    """[n, C] logits of the whole model; of an LVLM those of the next word."""
     labels: np.ndarray | None
     """[n] the right classes; None where the model does not know the world."""
 
@@ -56,9 +56,14 @@ def ask(model: Model, ids: Sequence[str], text: Text, progress: Progress) -> Ask
     labels = [true_label(model, each, text) for each in pictures]
     progress.step(0.2, "preparing the pictures")
     inputs = []
-    for start in range(0, len(pictures), BATCH):
-        images = [each.image for each in pictures[start : start + BATCH]]
-        inputs.append(model.prepare(image=images) if text is None else model.prepare(image=images, text=list(text)))
+    # What a question becomes depends on the picture's tiles, so an LVLM is asked about one at a time.
+    at_once = 1 if model.kind == "lvlm" else BATCH
+    for start in range(0, len(pictures), at_once):
+        images = [each.image for each in pictures[start : start + at_once]]
+        if isinstance(text, str):
+            inputs.append(model.prepare(image=images[0], text=text))
+        else:
+            inputs.append(model.prepare(image=images) if text is None else model.prepare(image=images, text=list(text)))
     base = _answers(model, tuple(inputs), (), partial(_between, progress, 0.3, 1.0))
     known = all(label is not None for label in labels)
     return Asked(tuple(inputs), base, np.array(labels, int) if known else None)
@@ -74,7 +79,9 @@ def _answers(model: Model, inputs: tuple[Inputs, ...], edits: tuple[Edit, ...], 
     found = []
     for number, batch in enumerate(inputs):
         told(number / len(inputs))
-        found.append(ma.run(model, batch, edits).float().cpu().numpy())
+        logits = ma.run(model, batch, edits).float().cpu().numpy()
+        # Of a model that writes: the scores of the next word.
+        found.append(logits.reshape(1, -1, logits.shape[-1])[:, -1] if model.kind == "lvlm" else logits)
     return np.concatenate(found)
 
 

@@ -14,6 +14,7 @@ from ui.pictures import picture
 from ui.results.heads import Text, label_of, subject_for
 from ui.results.prune import Parts, cut_for, parts_of
 from ui.results.prune_effect import Asked, outside, run_of
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.head_types import HeadTypes
@@ -106,7 +107,7 @@ def types_of(model: Model, ids: Sequence[str], text: Text, tower: str, progress:
     captures = []
     for number, id in enumerate(ids):
         progress.step(0.9 * number / len(ids), f"scene {number + 1} of {len(ids)}")
-        captures.append(subject_for(model, picture(id), text).capture())
+        captures.append(joined_windows(subject_for(model, picture(id), text).capture()))
     return head_types(head_measures(captures, tower=tower))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ui.jobs import Progress
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.sinks import SinkTokens
@@ -38,7 +39,7 @@ def look(subject: Subject) -> Capture:
     """Hidden states of all layers and the attention averaged over heads: all that the three signs read."""
     import model_adapters as ma
 
-    return ma.capture(subject.model, subject.inputs, keep=ma.Keep(heads="mean"), want=("hidden",))
+    return joined_windows(ma.capture(subject.model, subject.inputs, keep=ma.Keep(heads="mean"), want=("hidden",)))
 
 
 @dataclass(frozen=True, eq=False)

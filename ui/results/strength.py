@@ -11,6 +11,7 @@ import numpy as np
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.results.heads import Text, averaged, each_subject, largest_object
+from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.registry import Method
@@ -65,7 +66,7 @@ def wanted(options: dict[str, Any]) -> frozenset[str]:
 
 def strength(subject: Subject, picture: Picture, method: Method, tower: str, options: dict[str, Any]) -> HeadMatrix:
     """One strength of every head on one picture."""
-    capture = subject.capture(wanted(options))
+    capture = joined_windows(subject.capture(wanted(options)))
     if "mask" in method.needs:
         return method.function([capture], [_mask(picture)], tower=tower, **options)
     return method.function(capture, tower=tower, **options)
@@ -93,7 +94,7 @@ def profile(subject: Subject, tower: str, per_pair: bool) -> Profile:
     """Every head's weight by hop on one picture."""
     from analysis.strength import ring_profile
 
-    return ring_profile(subject.capture(), tower=tower, per_pair=per_pair)
+    return ring_profile(joined_windows(subject.capture()), tower=tower, per_pair=per_pair)
 
 
 def profile_over(model: Model, ids: Sequence[str], text: Text, tower: str, per_pair: bool, progress: Progress) -> Profile:
