@@ -19,6 +19,18 @@ _MOST = 5
 """So many sentences stand beside the picture."""
 
 
+def show_signals(question: Question, found: Signals, index: int, judged: Judge) -> None:
+    """The chosen word among words whose truth is known, or its bare numbers where there are none."""
+    if found.row(index) is None:
+        st.info("This is a mark, which names nothing and has no signals. Choose a word of the answer.", icon=":material/info:")
+        return
+    placed = truth_asked.places(found, index, judged)
+    if placed is None:
+        show_bare(found, index)
+    else:
+        show_places(question, placed)
+
+
 def show_places(question: Question, found: Places) -> None:
     """Every signal as a dot on two distributions."""
     import ui.truth_tables  # noqa: F401 (registers its table)
@@ -70,7 +82,6 @@ def show_word(found: Signals, index: int, judged: Judge, truth: dict[int, Truth]
 
     row = found.row(index)
     if row is None:
-        st.caption("A mark names nothing. Choose a word.")
         return
     word, doubt = found.table.words[row].text, float(judged.doubts(found)[row])
     st.subheader(f"“{word}”", anchor=False)

@@ -26,11 +26,7 @@ with place:
 
 left, right = st.columns([2, 1], gap="medium")
 with left:
-    placed = truth_asked.places(found, number, judged)
-    if placed is not None:
-        truth_view.show_places(question, placed)
-    else:
-        truth_view.show_bare(found, number)
+    truth_view.show_signals(question, found, number, judged)
 with right, st.container(border=True):
     truth_view.show_word(found, number, judged, verdicts, known)
 

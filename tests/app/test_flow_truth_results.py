@@ -145,6 +145,15 @@ def test_several_pictures_are_looked_at_together():
     assert np.isfinite(found.table.column("outvoted")).all()
 
 
+def test_a_video_is_read_as_one_picture():
+    model = model_of("qwen2_5_vl")
+    frames = [Picture(f"upload:{n}", "made", np.asarray(random_picture((200, 150)))) for n in range(2)]
+    case = answered(model, frames, "Is there a red ball?", longest=4, decoding=ma.Greedy(), film=True)
+    read = flow.reading(case, Progress())
+    assert flow.images(read.answer) == 1 and np.isfinite(read.groups.values[:, 3, 1]).all()
+    assert {"outvoted", "unmoved_by_noise"} <= set(truth.signals_of(case, film=True).names)
+
+
 def test_signals_are_measured_as_the_reference_measures_them(made):
     rows = measured(made.model, [5])
     shown = Picture("x", "x", render(scenes()[5], 384).image)

@@ -96,6 +96,13 @@ def test_truth_tells_what_the_numbers_mean_and_which_signals_fail():
     assert len(space["shown"]) == 14 and all(0 <= less <= 1 for less, _ in space["shown"].values())
 
 
+def test_a_mark_has_no_signals_and_is_not_said_to_lack_a_reference():
+    page = settled(opened("words/truth", model="bundled:lvlm", word="9"), ready)
+    assert any("This is a mark" in each.value for each in page.info) and "no reference" not in texts(page)
+    page = settled(opened("words/flow", model="bundled:lvlm", word="9"), ready)
+    assert "“,” looks at the image most" in texts(page)
+
+
 def test_a_row_of_the_triage_leads_to_its_word():
     page = settled(opened("words/truth", model="bundled:lvlm", **{"triage-count": "8"}), ready)
     triaged(page)

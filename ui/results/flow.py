@@ -159,5 +159,5 @@ def word_patches(found: Reading, said: Spoken, word: Word, layer: int, image: in
 
 
 def images(answer: Answer) -> int:
-    """How many pictures lie among the tokens of the prompt."""
-    return len(answer.sizes)
+    """How many pictures lie among the tokens of the prompt; a video counts as one."""
+    return max(len(answer.sizes), 1)
