@@ -112,7 +112,7 @@ def made_up(column: Column) -> str:
 
 
 def show_map(
-    question: Question, column: Column, word: int | None, plain: TokenMap | None, image: int, change: bool
+    question: Question, column: Column, word: int | None, plain: tuple[TokenMap, int] | None, image: int, change: bool
 ) -> TokenMap | None:
     """The map of the chosen word, or what the fix changed of it; the word's own map is returned."""
     from ui.results.answering import image_share
@@ -127,25 +127,27 @@ def show_map(
     except ValueError as error:
         st.info(str(error), icon=":material/info:")
         return None
-    differs = change and column.fix is not None and plain is not None
-    shown = fix.change_of_map(plain, own) if differs and plain is not None else own
+    beside = plain if change and column.fix is not None else None
+    shown = own if beside is None else fix.change_of_map(beside[0], own)
     map_view(column.answered.pictures[image].image, shown, key=f"fix-map-{column.number}", height=HEIGHT, title="")
     with st.container(horizontal=True, vertical_alignment="center"):
         share = f"{100 * image_share(answer, word):.0f} % of it on the image"
         instead = "" if column.words.same[word] else ", said instead"
         st.caption(f"“{answer.words[word].text}”{instead} · {share}", width="stretch")
-        _take_away(question, column, shown, word, differs)
+        _take_away(question, column, shown, word, None if beside is None else beside[1])
     return own
 
 
-def _take_away(question: Question, column: Column, shown: TokenMap, word: int, differs: bool) -> None:
+def _take_away(question: Question, column: Column, shown: TokenMap, word: int, plain_word: int | None) -> None:
     from ui.figures import draw
 
     asked = asking_of(question)
     if column.fix is None:
         snippet = fix_snippet.plain_snippet(asked, word)
+    elif plain_word is None:
+        snippet = fix_snippet.fix_snippet(asked, column.fix, word=word)
     else:
-        snippet = "" if differs else fix_snippet.fix_snippet(asked, column.fix, word=word)
+        snippet = fix_snippet.change_snippet(asked, column.fix, word, plain_word)
     text = column.answered.answer.words[word].text
     image = column.answered.pictures[0].array if len(column.answered.pictures) == 1 else None
     title = f"{column.title}, {text}"

@@ -13,6 +13,7 @@ from ui.results.fix import Fix
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from analysis.results import TokenMap
     from model_adapters.answer_cost import AnswerCost
     from ui.asking import Question
     from ui.results.answering import Answered
@@ -91,11 +92,13 @@ def _maps(
     if not plain.pictures:
         st.info("There is no picture in this question, so there are no maps.", icon=":material/info:")
         return
-    first = None
+    first: tuple[TokenMap, int] | None = None
     for column in columns:
+        word = _word(plain, column, columns)
         with cells[column.number]:
-            own = fix_columns.show_map(question, column, _word(plain, column, columns), first, image, change)
-        first = own if column.number == 0 else first
+            own = fix_columns.show_map(question, column, word, first, image, change)
+        if column.number == 0 and own is not None and word is not None:
+            first = own, word
 
 
 def _said(question: Question, columns: Sequence[Column], cells: Sequence[Any]) -> None:

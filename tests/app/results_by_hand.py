@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from analysis.clusters import Clusters
 from analysis.edit_effects import Effect
+from analysis.evaluation import AnnotatedImage, ChairResult, PopeResult, Setting, YesNoQuestion, mentioned
+from analysis.evaluation.asking import Answered
 from analysis.faithfulness import Comparison, Faithfulness, FaithfulnessCost
 from analysis.head_measures import MEASURES, HeadMeasures
 from analysis.head_types import HeadTypes
@@ -196,7 +200,20 @@ def fix_results() -> dict[str, object]:
         RNG.random((2, 3)), 0.75, "by hand",
     )  # fmt: skip
     logs = WordLogs(("a", "boat", "."), -RNG.random(3), -RNG.random(3), same, "visual_contrastive_decoding")
-    return {"words under a fix": logs, "fix over pictures": measured, "fewer visual tokens": curves}
+    return {"words under a fix": logs, "fix over pictures": measured, "fewer visual tokens": curves} | evaluations()
+
+
+def evaluations() -> dict[str, object]:
+    images = tuple(AnnotatedImage(Path(f"{n}.jpg"), f"{n}.jpg", ("boat",)) for n in range(2))
+    setting = Setting("by hand", "two", "?", "greedy", (), 8, 2, 2, 0)
+    questions = (YesNoQuestion(images[0], "boat", True, "a boat?"), YesNoQuestion(images[1], "star", False, "a star?"))
+    said = tuple(Answered(n, f"{n}.jpg", "?", text) for n, text in enumerate(("yes", "a boat and a star")))
+    named = tuple(mentioned(answer.text, {"boat": "boat", "star": "star"}) for answer in said)
+    there = (frozenset({"boat"}), frozenset({"boat"}))
+    return {
+        "POPE": PopeResult("random", setting, questions, said, 1, (), ()),
+        "CHAIR": ChairResult(setting, images, said, there, named, 2, (), ()),
+    }
 
 
 def by_hand() -> dict[str, object]:

@@ -257,6 +257,11 @@ def test_snippets_say_what_is_shown():
         model, given, max_new_tokens=40, **Fix("vision_heads_reinforced", (("alpha", 3.0),)).keywords(ma.Greedy())
     )
     assert scope["generation"].text == direct.text and len(scope["shown"].values) == 144
+    exec(fix_snippet.change_snippet(asking, Fix("vision_heads_reinforced", (("alpha", 3.0),)), 3, 4), scope)
+    told = ma.asked(model, given)
+    fixed, plain = words.answer_of(direct, told), words.answer_of(ma.generate(model, given, max_new_tokens=40), told)
+    change = fix.change_of_map(fix.map_of_word(plain, 4), fix.map_of_word(fixed, 3))
+    assert np.array_equal(scope["shown"], change.values)
     sampled = fix_snippet.Asking("bundled:lvlm", "pretrained", ("scene:3",), TEXT, 8, ma.Sample(temperature=0.4, seed=1))
     assert "replace" in fix_snippet.fix_snippet(sampled, Fix("visual_contrastive_decoding"))
     assert names_of(["boat"])["boats"] == "boat"

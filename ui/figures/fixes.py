@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from analysis.evaluation import ChairResult, Figure, PopeResult
 from ui import colours
+from ui.figures.bars import forest
 from ui.figures.frame import framed, humane, whiskers
 from ui.figures.rules import Look, rule
 from ui.results.fix import WordLogs
@@ -62,3 +64,21 @@ def _(result: FixMeasured, look: Look) -> go.Figure:
     figure.update_xaxes(tickformat=".0%", range=[-0.02, 1.02])
     ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [len(names) - 0.5, -0.5]}
     return figure.update_yaxes(showgrid=False, zeroline=False, **ticks)
+
+
+@rule.register
+def _(result: PopeResult, look: Look) -> go.Figure:
+    """Every share with its interval, under the official rule."""
+    return _shares(result.figures(), f"POPE, {result.kind}")
+
+
+@rule.register
+def _(result: ChairResult, look: Look) -> go.Figure:
+    """CHAIR and recall; lengths are no shares and stand in the table."""
+    return _shares({name: figure for name, figure in result.figures().items() if name not in ("mentions", "words")}, "CHAIR")
+
+
+def _shares(figures: dict[str, Figure], label: str) -> go.Figure:
+    known = {name: figure for name, figure in figures.items() if np.isfinite(figure.value)}
+    values, low, high = ([getattr(figure, end) for figure in known.values()] for end in ("value", "low", "high"))
+    return forest(list(known), values, low, high, label=label)

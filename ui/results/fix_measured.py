@@ -79,6 +79,8 @@ class FixMeasured:
     described: tuple[Described, ...]
     asked: tuple[Asked, ...]
     pairs: tuple[Pair, ...]
+    skipped: tuple[str, ...] = ()
+    """Pictures that could not be asked about, and why."""
 
     @property
     def sentence(self) -> str:
@@ -90,6 +92,7 @@ class FixMeasured:
             f"and {len(self.asked) - there} about things that are not, such as “{self.asked[0].text}”, at most "
             f"{wish.longest_answer} tokens, {wish.rule} rule. Decoding without the fix: {self.decoding}. The fix: "
             f"{self.fix.title}, {self.fix.words or 'its defaults'}. Intervals: 95 %, over pictures."
+            + (f" {len(self.skipped)} pictures could not be asked about; the first: {self.skipped[0]}" if self.skipped else "")
         )
 
 
@@ -97,17 +100,36 @@ def measured(model: ma.Model, fix: Fix, decoding: Decoding, wish: Wish, progress
     """Both ways of reading on every picture."""
     speaks = {"plain": speaker(model, decoding=decoding), "fixed": speaker(model, **fix.keywords(decoding))}
     shown, categories = pictures_of(wish)
-    described, asked = [], []
+    described: list[Described] = []
+    asked: list[Asked] = []
+    skipped: list[str] = []
     for number, each in enumerate(shown):
         progress.step(number / len(shown), f"picture {number + 1} of {len(shown)}")
-        said_of = {way: speak(each.image, wish.describe, max_new_tokens=wish.longest).text for way, speak in speaks.items()}
-        described.append(Described(each.name, tuple(sorted(each.there)), **said_of))
-        for text, right in each.questions:
-            progress.check()
-            answers = {way: speak(each.image, text, max_new_tokens=wish.longest_answer).text for way, speak in speaks.items()}
-            asked.append(Asked(number, text, right, **answers))
+        try:
+            own, answers = _of_picture(each, number, speaks, wish, progress)
+        except (ma.AdapterError, ValueError, OSError) as error:
+            skipped.append(f"{each.name}: {error}")
+            continue
+        described.append(own)
+        asked += answers
+    if not described:
+        reason = skipped[0] if skipped else "none is there."
+        raise ValueError(f"none of {len(shown)} pictures could be asked about. The first: {reason}")
     pairs = tuple(pairs_of(described, asked, names_of(categories), wish.rule))
-    return FixMeasured(fix, wish, model.name, told(decoding), tuple(described), tuple(asked), pairs)
+    return FixMeasured(fix, wish, model.name, told(decoding), tuple(described), tuple(asked), pairs, tuple(skipped))
+
+
+def _of_picture(
+    shown: Shown, number: int, speaks: Mapping[str, Any], wish: Wish, progress: Progress
+) -> tuple[Described, list[Asked]]:
+    """What is said of one picture, both ways."""
+    texts = {way: speak(shown.image, wish.describe, max_new_tokens=wish.longest).text for way, speak in speaks.items()}
+    asked = []
+    for text, right in shown.questions:
+        progress.check()
+        answers = {way: speak(shown.image, text, max_new_tokens=wish.longest_answer).text for way, speak in speaks.items()}
+        asked.append(Asked(number, text, right, **answers))
+    return Described(shown.name, tuple(sorted(shown.there)), **texts), asked
 
 
 def told(decoding: Decoding) -> str:

@@ -78,6 +78,15 @@ def _of_words(asking: Asking, imports: list[str], lines: list[str], options: str
     return _script(["import analysis.fixes", "import analysis.words", "import model_adapters as ma", *imports], lines)
 
 
+def change_snippet(asking: Asking, fix: Fix, word: int, plain_word: int) -> str:
+    """What a fix changes of the map of a word, as `shown`."""
+    first = fix_snippet(asking, fix, word=word).replace("shown = ", "fixed = ")
+    lines = plain_snippet(asking, plain_word).split("\n")
+    again = [line for line in lines if line.startswith(("generation", "answer"))]
+    last = lines[-1].replace("shown = ", "plain = ")
+    return "\n".join([first, *again, last, "shown = fixed.values - plain.values"])
+
+
 def measured_snippet(asking: Asking, fix: Fix, wish: Wish) -> str:
     """The figures of a fix over many pictures."""
     given = {name: value for name, value in vars(wish).items() if value != getattr(type(wish)(), name)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from analysis.evaluation import ChairResult, PopeResult
 from ui.results.fewer_curves import FewerCurves
 from ui.results.fix import WordLogs
 from ui.results.fix_measured import FixMeasured
@@ -39,3 +40,25 @@ def _(result: FewerCurves) -> Table:
     flat = melted(numbers, pruner=np.array(result.methods, str), budget=np.array(result.shares), picture=range(images))
     reads = {"read per layer [share]": result.read, "FLOPs [share]": result.flops}
     return flat | {name: np.repeat(values.ravel(), images) for name, values in reads.items()}
+
+
+@table.register
+def _(result: PopeResult) -> Table:
+    return {
+        "image": np.array([question.image.name for question in result.questions], str),
+        "question": np.array([question.text for question in result.questions], str),
+        "is there": np.array([question.there for question in result.questions], bool),
+        "answer": np.array([answer.text for answer in result.answers], str),
+    }
+
+
+@table.register
+def _(result: ChairResult) -> Table:
+    numbers = range(len(result.answers))
+    return {
+        "image": np.array([image.name for image in result.images], str),
+        "description": np.array([answer.text for answer in result.answers], str),
+        "there": np.array([", ".join(sorted(there)) for there in result.there], str),
+        "named": np.array([", ".join(word.name for word in words) for words in result.mentions], str),
+        "made up": np.array([", ".join(word.name for word in result.made_up(n)) for n in numbers], str),
+    }
