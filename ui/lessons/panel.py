@@ -21,12 +21,18 @@ _WIDTH = 310
 _STYLE = f"""<style>
 .st-key-tour {{
   position: fixed; right: 12px; top: 64px; width: {_WIDTH}px; max-height: calc(100vh - 84px); overflow-y: auto; z-index: 40;
-  padding: 14px 16px; border-radius: 10px; border: 1px solid var(--st-border-color, rgba(128,128,128,.35));
-  background: var(--st-secondary-background-color, Canvas);
+  padding: 10px 16px 14px; border-radius: 10px; border: 1px solid rgba(128,128,128,.35);
+  background: color-mix(in srgb, currentColor 5%, transparent); backdrop-filter: blur(18px);
 }}
+.st-key-tour p {{ margin-bottom: 0.35rem; }}
+.st-key-tour summary p {{ margin-bottom: 0; }}
+.tour-bar {{ display: flex; gap: 4px; }}
+.tour-bar i {{ flex: 1; height: 4px; border-radius: 2px; background: rgba(128,128,128,.35); }}
+.tour-bar i.done {{ background: #1a8a7d; }}
+.tour-bar i.now {{ box-shadow: 0 0 0 1.5px currentColor; }}
 [data-testid=stMainBlockContainer] {{ padding-right: {_WIDTH + 36}px !important; }}
 @media (max-width: 1180px) {{
-  .st-key-tour {{ position: sticky; top: 60px; right: 0; width: 100%; max-height: 40vh; }}
+  .st-key-tour {{ position: sticky; top: 60px; right: 0; width: 100%; max-height: 46vh; }}
   [data-testid=stMainBlockContainer] {{ padding-right: 2.5rem !important; }}
 }}
 </style>"""
@@ -59,7 +65,9 @@ def _head(tour: Tour, number: int) -> None:
         end: Any = {"on_click": progress.go, "args": ("",)}
         st.button("", icon=":material/close:", key="tour-end", help="End the tour", type="tertiary", **end)
     done = progress.passed(tour.name)
-    st.progress(len(done) / len(tour.steps))
+    marks = [" ".join(["done"] * (n in done) + ["now"] * (n == number)) for n in range(len(tour.steps))]
+    told = f"{len(done)} of {len(tour.steps)} tasks passed"
+    st.html(f"<div class='tour-bar' title='{told}'>{''.join(f'<i class={mark!r}></i>' for mark in marks)}</div>")
 
 
 def _task(tour: Tour, number: int, page: str) -> None:
@@ -67,15 +75,16 @@ def _task(tour: Tour, number: int, page: str) -> None:
     st.markdown(f"**{step.title}**")
     st.markdown(step.text)
     st.markdown(f":material/flag: **{step.task}**")
+    buttons = st.container(horizontal=True, vertical_alignment="center", gap="small")
+    _check(tour, number, step, page, buttons)
     there = page == step.page.replace("/", "-")
     label = "Set it up again" if there else f"Go to {step.page.split('/')[-1].capitalize()}"
-    kind: Any = "tertiary" if there else "primary"
-    if st.button(label, key="tour-go", type=kind, on_click=progress.set_up, args=(step.settings,), icon=":material/near_me:"):
+    given: Any = {"type": "tertiary" if there else "primary", "on_click": progress.set_up, "args": (step.settings,)}
+    if buttons.button(label, key="tour-go", icon=":material/near_me:", **given):
         st.switch_page(str(_PAGES / f"{step.page}.py"), query_params=dict(step.settings))
-    _check(tour, number, step, page)
 
 
-def _check(tour: Tour, number: int, step: Step, page: str) -> None:
+def _check(tour: Tour, number: int, step: Step, page: str, buttons: Any) -> None:
     model = session.loaded(pickers.model_name(), pickers.weights())
     if model is None:
         st.caption(":material/hourglass_top: The model is being loaded; then the task can be checked.")
@@ -83,7 +92,7 @@ def _check(tour: Tour, number: int, step: Step, page: str) -> None:
     here = _here(step, page, model)
     key = _key(tour, number, here)
     done = number in progress.passed(tour.name)
-    if st.button("Check", key="tour-check", icon=":material/task_alt:", type="secondary" if done else "primary"):
+    if buttons.button("Check", key="tour-check", icon=":material/task_alt:", type="secondary" if done else "primary"):
         st.session_state[_ASKED] = key
     if st.session_state.get(_ASKED) == key:
         found = session.part(key, lambda _: _judged(step, here), label="Checking")

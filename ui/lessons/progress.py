@@ -14,16 +14,16 @@ _CHOSEN = ("layer", "head", "query", "word", "heads")
 
 def running() -> tuple[str, int] | None:
     """Name and step (from 0) of the tour that runs; None where none does."""
-    from ui.lessons.all_tours import TOURS
-
     if _TOUR not in st.session_state:
-        name, step = st.query_params.get("tour", ""), st.query_params.get("step", "1")
-        st.session_state[_TOUR] = name if name in TOURS else ""
+        step = st.query_params.get("step", "1")
+        st.session_state[_TOUR] = st.query_params.get("tour", "")
         st.session_state[_STEP] = int(step) - 1 if step.isascii() and step.isdigit() and len(step) < 3 else 0
     name = st.session_state[_TOUR]
     if not name:
-        return None
-    return name, min(max(st.session_state[_STEP], 0), len(TOURS[name].steps) - 1)
+        return None  # without a tour nothing is loaded for it: the first picture of a visit does not wait
+    from ui.lessons.all_tours import TOURS
+
+    return (name, min(max(st.session_state[_STEP], 0), len(TOURS[name].steps) - 1)) if name in TOURS else None
 
 
 def write_link() -> None:
