@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from ui import controls, opened, opened_answer
-from ui.opened_texts import line, one_of, plain
+from ui.opened_texts import label, line, one_of, plain
 from ui.recording import View
 from ui.session_file import Session
 from ui.session_file_parts import About, SavedMap, SavedResult
@@ -56,7 +56,7 @@ def choose() -> tuple[str, Session, str]:
 
 
 def _name(id: str, session: Session) -> str:
-    return f"{session.title}{'' if opened.is_own(id) else ' · shipped'}"
+    return f"{label(session.title)}{'' if opened.is_own(id) else ' · shipped'}"
 
 
 def show(id: str, session: Session, part: str) -> None:
@@ -91,9 +91,9 @@ def show_view(
     layer = view.layers[shown.layer]
     row = shown.pins[0] if shown.pins else asked
     order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
-    answer = " · ".join(f"{view.labels[n]} {view.probabilities[n]:.2f}" for n in order)
+    answer = " · ".join(f"{plain(view.labels[n])} {view.probabilities[n]:.2f}" for n in order)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"recorded · {layer.name}, head {shown.head}" + (f" — answer: {answer}" if answer else ""))
+        st.caption(f"recorded · {plain(layer.name)}, head {shown.head}" + (f" — answer: {answer}" if answer else ""))
         take_away_view(id, view, session, shown.layer, shown.head, row)
 
 
@@ -164,8 +164,8 @@ def _made(id: str, session: Session) -> None:
     if day := made.get("day"):
         st.caption(f"Kept on {plain(str(day))}")
     for name, told in _pairs(made.get("models")):
-        st.markdown(f"`{_code(name)}`")
-        st.caption(" · ".join(f"{key}: {plain(str(value))}" for key, value in _pairs(told)) or "no more is known")
+        st.markdown(f"**{plain(name)}**")
+        st.caption(" · ".join(f"{plain(key)}: {plain(str(value))}" for key, value in _pairs(told)) or "no more is known")
     if versions := _pairs(made.get("versions")):
         st.caption(" · ".join(f"{plain(name)} {plain(str(version))}" for name, version in versions))
     if session.link:
@@ -182,7 +182,3 @@ def _weights(session: Session, model: str) -> str:
 
 def _pairs(found: Any) -> list[tuple[str, Any]]:
     return [(str(name), value) for name, value in found.items()] if isinstance(found, Mapping) else []
-
-
-def _code(text: str) -> str:
-    return text.replace("`", "'")

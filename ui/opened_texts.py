@@ -16,7 +16,13 @@ def one_of(name: str, titles: list[str]) -> int:
     """Which of several; nothing to choose where there is one."""
     if len(titles) == 1:
         return 0
-    return controls.pick(f"kept-{name}", name.capitalize(), list(range(len(titles))), format=lambda n: f"{n + 1}. {titles[n]}")
+    places = list(range(len(titles)))
+    return controls.pick(f"kept-{name}", name.capitalize(), places, format=lambda n: f"{n + 1}. {label(titles[n])}")
 
 
-__all__ = ["line", "one_of", "plain"]
+def label(text: str) -> str:
+    """For the label of a choice, where some widgets read mark-up and others do not: without brackets none can be written."""
+    return " ".join(text.translate(str.maketrans("[]<>`", "()()'")).split())
+
+
+__all__ = ["label", "line", "one_of", "plain"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from streamlit.util import calc_hash
@@ -64,6 +66,31 @@ def test_at_most_four_files_stay_open():
         page.run()
     assert not page.exception
     assert page.segmented_control(key="session").options[:-1] == [f"session {n}" for n in (5, 4, 3, 2)]
+
+
+def hostile() -> made_sessions.Session:
+    """Every text of the file would fetch a picture, were it read as mark-up."""
+    evil = "![x](http://evil.example/x.png) <img src=http://evil.example/y.png> [a](http://evil.example)"
+    whole = made_sessions.whole()
+    (answer,) = whole.answers
+    answer = replace(answer, about=replace(answer.about, title=evil, model=evil, picture=evil), question=evil, groups=(evil,) * 4)
+    maps = tuple(replace(each, sentence=evil, result=made_sessions.result(evil)) for each in whole.maps)
+    made = {"day": evil, "versions": {evil: evil}, "models": {evil: {evil: evil}}}
+    views = tuple(replace(view, title=evil, labels=(evil,), probabilities=(1.0,)) for view in whole.views)
+    results = (made_sessions.result(evil), made_sessions.result(evil + "2"))
+    return made_sessions.Session(evil, views, (answer,), maps, results, "", made, {"made2020": evil})
+
+
+def test_no_widget_is_given_mark_up_of_a_file():
+    page = page_at("keep/sessions").run()
+    page.file_uploader(key="session-files").upload("a.zip", session_bytes(hostile()), "application/zip")
+    page.run()
+    for part in ("answers", "views", "maps", "results", "made"):
+        page.segmented_control(key="part").set_value(part).run()
+        assert not page.exception
+        options = [option for each in page.segmented_control for option in each.options]
+        shown = words(page) + " ".join(options)
+        assert "evil" in shown and not re.search(r"(?<!\\)(\[x\]|<img|\[a\])", shown), shown
 
 
 def test_marks_in_a_file_are_text_on_the_page():
@@ -187,6 +214,8 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
     file, bad = tmp_path / "mine.zip", tmp_path / "bad.zip"
     file.write_bytes(session_bytes(made_sessions.whole()))
     bad.write_bytes(b"PK nonsense")
+    evil = tmp_path / "evil.zip"
+    evil.write_bytes(session_bytes(hostile()))
     with serving("app.py") as address, chromium() as browser, watched_page(browser, address, accept_downloads=True) as page:
         page.goto(f"{address}/keep-sessions")
         page.wait_for_selector("text=recorded ·", timeout=60_000)
@@ -213,6 +242,14 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
                 page.get_by_role("button", name=name).click()
             saved[name] = tmp_path / name
             download.value.save_as(saved[name])
+        page.goto(f"{address}/keep-sessions")
+        page.wait_for_selector("text=recorded ·", timeout=60_000)
+        settle(page)
+        page.set_input_files("[data-testid=stFileUploader] input >> nth=-1", [evil])
+        page.wait_for_selector("text=Answers · 1")
+        for part in ("Views · 2", "Maps · 4", "Results · 2", "How it was made"):
+            page.get_by_text(part).first.click()
+            settle(page)
     text = saved["HTML"].read_text(encoding="utf-8")
     read = Reader(text)
     assert_asks_nobody(read, text)
