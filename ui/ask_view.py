@@ -70,11 +70,11 @@ def _strip(found: Answered, sheets: tuple[Sheet, ...], number: int) -> None:
     with st.container(horizontal=True, gap="small", key="ask-strip"):
         for place, sheet in enumerate(sheets):
             shown = found.pictures[sheet.picture]
-            with st.container(width=118, gap="small"):
-                st.image(pictures.thumbnail(shown, 128), width=64)
+            with st.container(horizontal=True, gap="xsmall", width="content", vertical_alignment="center"):
+                st.image(pictures.thumbnail(shown, 80), width=36)
                 st.button(
-                    _label(found, sheets, place), key=f"sheet-{place}", width="stretch", on_click=_choose_sheet, args=(place,),
-                    type="primary" if place == number else "secondary", help=shown.title,
+                    _label(found, sheets, place), key=f"sheet-{place}", on_click=_choose_sheet, args=(place,), help=shown.title,
+                    type="primary" if place == number else "secondary",
                 )  # fmt: skip
 
 

@@ -147,15 +147,24 @@ def _first(answered: Answered) -> int:
     return first_word(answered, names if answered.model.name in _BUNDLED else ())
 
 
+def _done(job: Job) -> bool:
+    try:
+        job.future.exception(timeout=session.PATIENCE)
+    except TimeoutError:
+        return False
+    return True
+
+
 @st.fragment(run_every=_POLL)
 def _being_written(job: Job) -> None:
     """The answer so far, how far it is, and what stops it."""
     if job.future.done():
         st.rerun()
     with st.container(border=True):
-        place = session.jobs().place(job)
-        waiting = f"waiting behind {place} other{'s' if place > 1 else ''}"
-        st.markdown(asking_bar.plain(job.progress.note) + " ▌" if not place else f":gray[{waiting}]")
+        if job.waiting:
+            st.markdown(":gray[waiting until other work is done]")
+        else:
+            st.markdown(asking_bar.plain(job.progress.note or "getting ready") + " ▌")
         with st.container(horizontal=True, vertical_alignment="center"):
             if st.button("Stop", key=f"stop-{hash(job.key)}", icon=":material/stop:"):
                 session.jobs().cancel(job.key)

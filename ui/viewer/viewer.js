@@ -309,7 +309,8 @@ class Viewer {
       const value = values[chip.key];
       share.textContent = Number.isNaN(value) ? "\u2013" : (signed && value > 0 ? "+" : "") + percent(value);
     }
-    const parts = restOf(this.layer, values, this.chips).map(([role, share]) => `${role} ${percent(share)}`);
+    const named = (role) => (this.words && role === "image" ? "image elsewhere" : role);
+    const parts = restOf(this.layer, values, this.chips).map(([role, share]) => `${named(role)} ${percent(share)}`);
     if (this.choice.mode === "sinks removed") parts.push(this.sinkText());
     const text = parts.join(" \u00b7 ");
     if (this.panel.note.textContent !== text) this.panel.note.textContent = text;
