@@ -62,8 +62,12 @@ def texts(test):
     return " ".join(element.value for kind in ("markdown", "info", "caption", "error") for element in getattr(test, kind))
 
 
+LONG = ("look/attention", "heads/patterns")
+"""Pages whose background work takes many seconds."""
+
+
 @pytest.mark.parametrize("tower", ["vision", "decoder"])
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.slow) if page in LONG else page for page in PAGES])
 def test_every_page_shows_both_towers_of_the_bundled_model(page, tower):
     test = shown(page, model="bundled:lvlm", tower=tower)
     assert not test.error and not test.exception and test.session_state["tower"] == tower

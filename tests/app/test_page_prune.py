@@ -209,7 +209,7 @@ def test_tokens_have_a_strip_and_a_random_control():
     [
         ({"model": "bundled:swin", "n": "8"}, "SwinTransformer cannot be slimmed"),
         ({"model": "bundled:swin", "n": "8", "what": "tokens"}, "needs"),
-        ({"model": "bundled:lvlm"}, "score classes or captions"),
+        ({"model": "bundled:lvlm", "n": "8", "what": "tokens"}, "score classes or captions"),
     ],
 )
 def test_what_cannot_be_is_refused_with_a_reason(query, says):
