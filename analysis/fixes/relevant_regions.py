@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.fixes.options import FixOptions, options
 from analysis.registry import Range, method
-from model_adapters import AdapterError
+from model_adapters import AdapterError, Keep
 from model_adapters.decoding import Contrast
 
 
@@ -31,8 +31,8 @@ class RelevantOnly:
 
 def question_relevance(glance: Any) -> np.ndarray:
     """[I]: weight times positive gradient of the likeliest token, over heads and question rows, in the middle layer."""
-    capture = glance.capture(want={"gradients"})
     middle = glance.depth // 2
+    capture = glance.capture(want={"gradients"}, keep=Keep(sites=(middle,)))
     site = next((s for s in capture.gradients if s.tower == "decoder" and s.layer == middle), None)
     if site is None:
         raise AdapterError(f"Layer {middle} of the decoder of {glance.model.name} has no attention with gradients.")
