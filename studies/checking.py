@@ -25,7 +25,7 @@ def checked(study: Study) -> Study:
         if names.count(name) > 1:
             raise StudyError(f"the measure {name} is asked for {names.count(name)} times; once is enough.")
         if edits and not MEASURES[name].edited:
-            raise StudyError(f"the measure {name} changes the model itself and cannot run under edits: leave one of them out.")
+            raise StudyError(f"the measure {name} changes the model itself and cannot run under edits: leave one out.")
     for spec in study.measures:
         _check_options(spec.name, plain_pairs(spec.options))
     return study
@@ -43,7 +43,7 @@ def check_models(study: Study) -> None:
             if model.kind not in fit:
                 others = sorted(n for n, m in MEASURES.items() if model.kind in m.kinds)
                 raise StudyError(
-                    f"{name} is measured on models of kind {' or '.join(sorted(fit))}, but {spec.name} is of kind {model.kind!r}; "
+                    f"{name} is measured on models of kind {', '.join(sorted(fit))}, but {spec.name} is of kind {model.kind!r}: "
                     f"for it there are {', '.join(others) or 'none yet'}."
                 )
 

@@ -173,7 +173,8 @@ def _reread(batch: Batch, *given: Any, **options: Any) -> ma.Capture:
 
 
 def _pruned(
-    batch: Batch, record: Record, inputs: ma.Inputs, capture: ma.Capture, full: ma.Generation, pruner: str, amount: int, longest: int
+    batch: Batch, record: Record, inputs: ma.Inputs, capture: ma.Capture, full: ma.Generation, pruner: str, amount: int,
+    longest: int,
 ) -> dict[str, Any]:  # fmt: skip
     method = analysis.find(pruner)
     options = {"seed": batch.looks.seed + batch.numbers[0]} if "seed" in inspect.signature(method.function).parameters else {}

@@ -17,7 +17,8 @@ from tests.studies.small import MODEL, encoded, folder_of, pictures, rows, same,
 
 LOW = {"factor": 1.5, "deviations": 2.0}
 """Noise has no sinks to speak of: thresholds so low that some tokens pass."""
-EVERY = ({"strength": {"rings": [1, 2]}}, {"sinks": {"factor": 1.5}}, "class_attention", "importance_gradient", "importance_exact")
+SHARES = ({"strength": {"rings": [1, 2]}}, {"sinks": {"factor": 1.5}}, "class_attention", "importance_gradient")
+EVERY = (*SHARES, "importance_exact")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def measured(request, squares, tmp_path_factory):
     """A model, captures of the pictures one by one, and the rows that a study finds of them."""
     told = {**MODEL, "name": request.param} if request.param.startswith("timm") else {"name": request.param}
     store = tmp_path_factory.mktemp("store")
-    measures = EVERY[:4] if "swin" in request.param else EVERY
+    measures = SHARES if "swin" in request.param else EVERY
     conduct(study(store, {"kind": "images", "path": str(squares)}, measures, models=[told], batch=3))
     model = held(ModelSpec(**told))[0]
     shown = [Image.open(squares / f"{n}.png").convert("RGB") for n in range(5)]

@@ -132,8 +132,8 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(told))
     assert main(["run", str(tmp_path / "s.yaml")]) == 1
     assert "answers is measured on models of kind lvlm" in capsys.readouterr().err
-    for given in (["run", "nowhere.yaml"], ["status", str(tmp_path / "none")], ["resume", str(tmp_path / "none")]):
-        assert main(given) == 1
+    for wrong in (["run", "nowhere.yaml"], ["status", str(tmp_path / "none")], ["resume", str(tmp_path / "none")]):
+        assert main(wrong) == 1
     assert main(["run", str(tmp_path / "s.yaml"), "--address", "x"]) == 1
     assert "the local engine takes no address" in capsys.readouterr().err
 
