@@ -1,4 +1,4 @@
-"""Shards on Ray: one actor per core or GPU, each with its models; Ray places them, restarts nothing, and is asked nothing else."""
+"""Shards on Ray: one actor per core or GPU, each with its models. Where they run and in what order is left to Ray."""
 
 from __future__ import annotations
 
