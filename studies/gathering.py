@@ -12,7 +12,7 @@ import pyarrow as pa
 from model_adapters import Site
 from studies.measures.registry import KEYS, Lines, PerHead, PerLayer
 from studies.spec import Study
-from studies.statistics import moments
+from studies.statistics import Moments, moments
 from studies.work import Shard
 
 if TYPE_CHECKING:
@@ -162,14 +162,19 @@ def _totals(name: str, table: pa.Table) -> Iterable[pa.Table]:
             continue
         values = table[column].cast(pa.float32()).to_numpy()
         found = moments(values, groups, len(told))
-        starts = np.searchsorted(found.buckets[:, 0], np.arange(len(told) + 1))
-        yield pa.table({
-            "table": pa.array([name] * len(told)), "column": pa.array([column] * len(told)), "group": pa.array(told),
-            "count": found.count, "total": found.total[:, 0], "total_rest": found.total[:, 1], "square": found.square[:, 0],
-            "square_rest": found.square[:, 1], "low": found.low, "high": found.high,
-            "bucket": pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(found.buckets[:, 1])),
-            "times": pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(found.buckets[:, 2])),
-        })  # fmt: skip
+        yield told_moments(name, column, told, found)
+
+
+def told_moments(name: str, column: str, groups: list[str], found: Moments) -> pa.Table:
+    """The statistics of one column of a table as rows, one per group."""
+    starts = pa.array(np.searchsorted(found.buckets[:, 0], np.arange(len(groups) + 1)), pa.int32())
+    return pa.table({
+        "table": pa.array([name] * len(groups)), "column": pa.array([column] * len(groups)), "group": pa.array(groups),
+        "count": found.count, "total": found.total[:, 0], "total_rest": found.total[:, 1], "square": found.square[:, 0],
+        "square_rest": found.square[:, 1], "low": found.low, "high": found.high,
+        "bucket": pa.ListArray.from_arrays(starts, pa.array(found.buckets[:, 1])),
+        "times": pa.ListArray.from_arrays(starts, pa.array(found.buckets[:, 2])),
+    })  # fmt: skip
 
 
 def _groups(table: pa.Table, keys: tuple[str, ...]) -> tuple[np.ndarray, list[str]]:

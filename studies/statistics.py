@@ -70,11 +70,10 @@ def moments(values: np.ndarray, groups: np.ndarray, count: int) -> Moments:
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(low, groups, values)
     np.maximum.at(high, groups, values)
-    stacked = np.stack([groups, _bucket_of(values)], -1)
-    kinds, times = np.unique(stacked, axis=0, return_counts=True) if len(stacked) else (stacked, np.zeros(0, np.int64))
+    kinds, times = np.unique(_coded(groups, _bucket_of(values)), return_counts=True)
     return Moments(
         np.bincount(groups, minlength=count).astype(np.int64), _summed(values, groups, count), _summed(values**2, groups, count),
-        low, high, np.concatenate([kinds, times[:, None]], 1).astype(np.int64),
+        low, high, _counted(kinds, times),
     )  # fmt: skip
 
 
@@ -83,12 +82,22 @@ def merged(first: Moments, second: Moments) -> Moments:
     if len(first.count) != len(second.count):
         raise ValueError(f"statistics of the same groups can be merged. Got {len(first.count)} and {len(second.count)} groups.")
     buckets = np.concatenate([first.buckets, second.buckets])
-    kinds, inverse = np.unique(buckets[:, :2], axis=0, return_inverse=True)
+    kinds, inverse = np.unique(_coded(buckets[:, 0], buckets[:, 1]), return_inverse=True)
     times = np.bincount(inverse.ravel(), weights=buckets[:, 2], minlength=len(kinds)).astype(np.int64)
     return Moments(
         first.count + second.count, _added(first.total, second.total), _added(first.square, second.square),
-        np.minimum(first.low, second.low), np.maximum(first.high, second.high), np.concatenate([kinds, times[:, None]], 1),
+        np.minimum(first.low, second.low), np.maximum(first.high, second.high), _counted(kinds, times),
     )  # fmt: skip
+
+
+def _coded(groups: np.ndarray, buckets: np.ndarray) -> np.ndarray:
+    """Group and bucket in one number: rows of two sort ten times slower."""
+    return groups * (4 * _OFFSET) + buckets + 2 * _OFFSET
+
+
+def _counted(kinds: np.ndarray, times: np.ndarray) -> np.ndarray:
+    groups, buckets = np.divmod(kinds, 4 * _OFFSET)
+    return np.stack([groups, buckets - 2 * _OFFSET, times], -1).astype(np.int64)
 
 
 def _added(first: np.ndarray, second: np.ndarray) -> np.ndarray:
