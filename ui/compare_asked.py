@@ -24,7 +24,7 @@ _PARTNERS = {
     "bundled:clip": "bundled:vit",
 }  # fmt: skip
 """What a bundled model is held against before anything is chosen."""
-ROWS = "attention"
+ROWS, WORD = "attention", "word"
 _EDITS = {
     "layer": "A layer's heads are silent", "head": "One head is silent", "even": "A layer looks evenly",
     "sent": "The heads that were sent are silent",
@@ -62,7 +62,7 @@ class Wish:
     layers: tuple[int, int]
     heads: tuple[int | None, int | None]
     methods: tuple[str, str]
-    """Registered names; "attention" twice for what a token looks at."""
+    """Registered names; "attention" for what a token looks at, "word" for a word of the answers."""
     subjects: tuple[Subject, Subject]
 
     @property
@@ -217,12 +217,14 @@ def _looks(
     able = _methods(subjects[0], tower)
     if differs == "method":
         names = list(able)
-        start = [name for name in ("raw_attention", "gradient_attention_relevance", "gradient_attention", *names) if name in able]
-        first = controls.pick("left-method", "Left", names, default=start[0], format=lambda n: able[n])
-        second = controls.pick("right-method", "Right", names, default=start[min(1, len(start) - 1)], format=lambda n: able[n])
+        begin = [name for name in ("raw_attention", "gradient_attention_relevance", "gradient_attention", *names) if name in able]
+        first = controls.pick("left-method", "Left", names, default=begin[0], format=lambda n: able[n])
+        second = controls.pick("right-method", "Right", names, default=begin[min(1, len(begin) - 1)], format=lambda n: able[n])
         return (row, row), (None, None), (first, second)
+    speaks = {WORD: "a word of the answers"} if subjects[0].kind == subjects[1].kind == "lvlm" else {}
+    able = {ROWS: "what a token looks at", **speaks, **able}
     shown = controls.pick(
-        "shown", "Shows", [ROWS, *able], format=lambda n: able.get(n, "what a token looks at"),
+        "shown", "Shows", list(able), format=lambda n: able[n],
         help="Attention of the layer that is chosen on the other pages, or the map of a method.",
     )  # fmt: skip
     single = shown == ROWS and controls.pick(

@@ -20,15 +20,20 @@ def snippet(asked: Wish, chosen: tuple[int | None, int | None]) -> str:
     """
     rows = asked.methods[0] == "attention"
     lines, imports = [], {"import model_adapters as ma", "from analysis.compare import map_difference"}
-    imports |= {"from analysis.maps import raw_attention"} if rows else {"import analysis"}
+    if asked.methods[0] == "word":
+        imports |= {"from analysis.words import answer_of", "from analysis.words.word_maps import word_map"}
+    else:
+        imports |= {"from analysis.maps import raw_attention"} if rows else {"import analysis"}
     for number, name in enumerate(("first", "second")):
         side = asked.sides[number]
         from_picture, picture = picture_lines(side.picture.id)
         imports |= set(from_picture) | _imports_of(side)
-        imports |= {"from ui.results.compare import EditedSubject"} if side.edits and not rows else set()
+        if side.edits and asked.methods[0] not in ("attention", "word"):
+            imports |= {"from ui.results.compare import EditedSubject"}
         weights = "" if side.weights == "pretrained" else f", weights={side.weights!r}"
         lines.append(f'{name} = ma.subject(ma.load("{side.model.name}"{weights}), {picture}{_read(side.text)})')
-        lines += _rows_of(asked, number, name, chosen[number]) if rows else _map_of(asked, number, name, chosen[number])
+        make = _rows_of if rows else _word_of if asked.methods[0] == "word" else _map_of
+        lines += make(asked, number, name, chosen[number])
     scale = ", scale=False" if rows else ""
     lines.append(f"shown = map_difference(second_map, first_map{scale})  # right minus left, on the tokens of the right")
     return "\n".join([*sorted(imports), "", *lines])
@@ -65,6 +70,17 @@ def _rows_of(asked: Wish, number: int, name: str, row: int | None) -> list[str]:
         f"{name}_capture = {_captured(asked.sides[number], name)}",
         f"{name}_site = [site for site in {name}_capture.sites if site.tower == {asked.tower!r}][{layer}]",
         f"{name}_map = raw_attention({name}_capture, site={name}_site, {only}{query})",
+    ]
+
+
+def _word_of(asked: Wish, number: int, name: str, word: int | None) -> list[str]:
+    from ui.results.compare import LONGEST
+
+    side = asked.sides[number]
+    given = f", edits={_edits(side)}" if side.edits else ""
+    return [
+        f"{name}_said = ma.generate({name}.model, {name}.inputs, max_new_tokens={LONGEST}{given})",
+        f"{name}_map = word_map(answer_of({name}_said, ma.asked({name}.model, {name}.inputs)), {word})",
     ]
 
 

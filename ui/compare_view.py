@@ -1,16 +1,13 @@
-"""The pieces of the page Compare: the two maps with their difference, and what differs beside them."""
+"""The main picture of the page Compare: two maps with their difference between them."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, page, pickers, session, state
-from ui.compare_asked import ROWS, Wish
+from ui import compare_words, page, pickers, session, state
+from ui.compare_asked import ROWS, WORD, Wish
 from ui.compare_snippets import snippet
 from ui.jobs import Progress
 from ui.results import compare
@@ -20,14 +17,14 @@ if TYPE_CHECKING:
     from ui.recording import View
 
 HEIGHT = 380
-_BARE: Any = {"displayModeBar": False}
-BESIDE = {"answers": "Answers", "heads": "Heads", "ranks": "Rankings", "layers": "Layers"}
 
 
 def maps(asked: Wish) -> None:
     """Left, right, and between them the difference."""
     if asked.methods[0] == ROWS:
         _attention(asked)
+    elif asked.methods[0] == WORD:
+        _of_word(asked)
     else:
         _of_methods(asked)
 
@@ -149,6 +146,26 @@ def _one_map(asked: Wish, number: int, target: int) -> TokenMap | None:
     )  # fmt: skip
 
 
+def _of_word(asked: Wish) -> None:
+    from ui.pair_map import Column, pair_map
+
+    found = [compare_words.part(asked, number) for number in (0, 1)]
+    first, second = found
+    if first is None or second is None:
+        return
+    words = compare_words.chosen(first, second)
+    if words is None:
+        return
+    pair, shown = session.get(
+        ("compared word", *asked.key, words),
+        lambda _: _drawn(asked, compare.word_map_of(first, words[0]), compare.word_map_of(second, words[1])), label="Comparing",
+    )  # fmt: skip
+    titles = [f"{title}: “{a.answer.words[n].text}”" for title, a, n in zip(asked.titles, (first, second), words, strict=True)]
+    columns = [Column(title, view) for title, view in zip(titles, shown[:2], strict=True)]
+    pair_map(*columns, key="pair", difference=shown[2], bare=asked.differs == "picture", height=HEIGHT)
+    _told(asked, pair, "Image map of a word", words)
+
+
 def _title_of(method: str) -> str:
     import analysis
 
@@ -195,172 +212,3 @@ def _nothing_differs(asked: Wish) -> str:
     if asked.differs == "edit":
         return "Nothing differs in this layer: an edit changes what comes after it. Edit an earlier layer."
     return "Nothing differs here: both sides do exactly the same."
-
-
-def beside(asked: Wish) -> list[str]:
-    """One of the deeper looks; the methods that it stands on."""
-    if asked.differs == "layer":
-        return _layers(asked)
-    if asked.one_run:
-        what = {"head": "two of its heads", "method": "two methods"}[asked.differs]
-        st.caption(
-            f"Both sides are of one and the same run, in which {what} are held against each other: its answer and its layers are "
-            "the same. They differ where the model, the picture, the text or an edit does."
-        )
-        return []
-    shown = controls.pick("beside", "And what else differs?", tuple(BESIDE), format=lambda each: BESIDE[each])
-    drawn: dict[str, Callable[[Wish], list[str]]] = {
-        "answers": _answers, "heads": _heads, "ranks": _ranks, "layers": _layers,
-    }  # fmt: skip
-    return drawn[shown](asked)
-
-
-def _part(key: str, asked: Wish, make: Callable[[Progress], Any], label: str, *more: Any, estimate: str = "") -> Any | None:
-    """What can be compared, or the sentence that says why not."""
-    def guarded(progress: Progress) -> Any:
-        try:
-            return make(progress)
-        except ValueError as error:
-            return str(error)
-
-    found = session.part((key, *asked.key, *more), guarded, label=label, estimate=estimate)
-    if isinstance(found, str):
-        st.info(found, icon=":material/block:")
-        return None
-    return found
-
-
-def _answers(asked: Wish) -> list[str]:
-    if all(side.model.kind == "lvlm" for side in asked.sides):
-        return _spoken(asked)
-    from ui.figures import draw
-
-    names = tuple(_names(side) for side in asked.sides)
-    found = _part("compared answers", asked, lambda _: compare.answers(*asked.subjects, names), "Comparing answers")  # type: ignore[arg-type]
-    if found is not None:
-        found = replace(found, sides=asked.titles)
-        figure = draw(found)
-        with head_choice.titled("How likely each class is", found, figure, key="answers-away"):
-            st.plotly_chart(figure, key="answers", width="stretch", config=_BARE)
-    return []
-
-
-def _names(side: Any) -> tuple[str, ...]:
-    return tuple(side.text) if isinstance(side.text, tuple) else tuple(side.model.labels or ())
-
-
-def _spoken(asked: Wish) -> list[str]:
-    said = []
-    for number, side in enumerate(asked.sides):
-        subject = asked.subjects[number]
-        key = ("compared speech", side.run)
-        edits = side.edits
-
-        def speak(progress: Progress, subject: Any = subject, edits: Any = edits) -> str:
-            return compare.spoken(subject, edits) or " "
-
-        said.append(session.part(key, speak, label=f"Answering: {asked.titles[number]}"))
-    first, second = said
-    if first is None or second is None:
-        return []
-    found = compare.held_together(first, second)
-    for column, words, marks, title in zip(
-        st.columns(2), (found.first, found.second), (found.gone, found.new), asked.titles, strict=True
-    ):
-        with column, st.container(border=True):
-            st.caption(title)
-            st.html(_marked(words, marks))
-    st.caption(f"{found.sentence} Marked: what only one side says. Greedy, at most {compare.LONGEST} tokens.")
-    return []
-
-
-def _marked(words: tuple[str, ...], marks: tuple[bool, ...]) -> str:
-    told = [
-        f"<mark style='background:rgba(236,148,52,.4);color:inherit;padding:0 3px;border-radius:3px'>{html.escape(word)}</mark>"
-        if mark else html.escape(word)
-        for word, mark in zip(words, marks, strict=True)
-    ]  # fmt: skip
-    return f"<div style='font-size:1.05rem;line-height:1.7'>{' '.join(told) or '(nothing)'}</div>"
-
-
-def _heads(asked: Wish) -> list[str]:
-    found = _part(
-        "compared heads", asked, lambda _: compare.changed_heads(*asked.subjects, asked.tower), "Comparing every head"
-    )
-    if found is None:
-        return ["attention_change"]
-    from ui.figures import draw
-
-    model = asked.sides[0].model
-    figure = draw(found, chosen=head_choice.outlined(found.sites, model, asked.tower))
-    with head_choice.titled(
-        "How much of each head's attention lies elsewhere", found, figure, key="heads-away",
-        help="0: the same attention; 1: no weight in common. Mean over all rows of a head.",
-    ):  # fmt: skip
-        head_choice.chart(figure, "changed-heads", found.sites, model, asked.tower)
-    most = found.ranking()[0]
-    row = found.sites.index(most[0])
-    told = f"Most changed: layer {row}, head {most[1]} ({found.values[row, most[1]]:.2f})."
-    st.caption(f"{told} A click chooses a head for all pages.")
-    return ["attention_change"]
-
-
-def _ranks(asked: Wish) -> list[str]:
-    from ui.figures import draw, draw_scatter
-
-    metric = controls.pick("rank-by", "Heads ranked by", tuple(compare.METRICS), format=lambda each: compare.METRICS[each])
-    found = _part(
-        "compared ranks", asked, lambda _: compare.rankings(*asked.subjects, metric, asked.tower), "Ranking heads", metric
-    )
-    if found is None:
-        return ["rank_change", "head_difference", metric]
-    model = asked.sides[0].model
-    chosen = head_choice.outlined(found.moved.sites, model, asked.tower)
-    told = "constant on one side, so there is no rank correlation" if found.correlation != found.correlation else (
-        f"rank correlation {found.correlation:.2f} over {found.heads} heads"
-    )  # fmt: skip
-    st.markdown(f"**{compare.METRICS[metric]}**: {told}.")
-    left, right, last = st.columns(3, gap="medium")
-    for column, matrix, title, key in (
-        (left, found.difference, "Right minus left", "rank-difference"),
-        (right, found.moved, "Places moved up on the right", "rank-moved"),
-    ):
-        figure = draw(matrix, chosen=chosen)
-        figure.update_traces(colorbar={"title": {"text": ""}}, selector={"type": "heatmap"})
-        with column, head_choice.titled(title, matrix, figure, key=f"{key}-away"):
-            head_choice.chart(figure, key, matrix.sites, model, asked.tower)
-    figure = draw_scatter(found.second, found.first, chosen=chosen).update_layout(height=300, annotations=[])
-    figure.update_xaxes(title={"text": "left"}).update_yaxes(title={"text": "right"})
-    with last:
-        st.markdown("**Left against right**")
-        head_choice.chart(figure, "rank-scatter", found.first.sites, model, asked.tower)
-    return ["rank_change", "head_difference", metric]
-
-
-def _layers(asked: Wish) -> list[str]:
-    from ui.figures import draw
-
-    if asked.differs == "picture":
-        st.info(
-            "Layers are compared token by token over the same pictures, and here the pictures are the ones that differ.",
-            icon=":material/block:",
-        )  # fmt: skip
-        return ["layer_cka"]
-    first, second = asked.sides
-
-    def make(progress: Progress) -> Any:
-        return compare.alike_layers(
-            (first.model, second.model), (first.text, second.text), (first.edits, second.edits), first.picture, asked.tower,
-            progress,
-        )  # fmt: skip
-
-    count = compare.SCENES + 1
-    found = _part("compared layers", asked, make, f"Looking at {count} pictures", estimate=f"{2 * count} passes")
-    if found is not None:
-        figure = draw(found)
-        figure.update_yaxes(title={"text": f"Layer, {asked.titles[0]}"}).update_xaxes(title={"text": f"Layer, {asked.titles[1]}"})
-        with head_choice.titled("How alike the layers are (CKA)", found, figure, key="layers-away"):
-            st.plotly_chart(figure, key="layers", width="stretch", config=_BARE)
-        told = f"Over this picture and {compare.SCENES} drawn scenes."
-        st.caption(f"{told} A number is the layer whose input is meant; the last is the output.")
-    return ["layer_cka"]

@@ -13,6 +13,7 @@ from analysis.compare import map_difference
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
 from tests.app.pages import opened, settled
 from ui import pictures
+from ui.jobs import Progress
 from ui.results import compare
 
 SCENE = pictures.picture("scene:3")
@@ -103,10 +104,20 @@ def test_answers_of_other_classes_are_not_compared(subjects):
 
 
 def test_words_that_one_side_says_are_marked():
-    found = compare.held_together("a red ball and a mug.", "a red ball and a boat.")
-    assert [w for w, gone in zip(found.first, found.gone, strict=True) if gone] == ["mug"]
-    assert [w for w, new in zip(found.second, found.new, strict=True) if new] == ["boat"]
-    assert compare.held_together("the same", "the same").sentence.startswith("Both say the same")
+    base, tuned = (ma.load(f"bundled:{name}") for name in ("lvlm", "lvlm-tuned"))
+    picture, text = pictures.picture("scene:5"), "what is in the picture?"
+    one, two = (compare.answer_of_run(model, picture, text, (), Progress()) for model in (base, tuned))
+    found = compare.held_together(one, two)
+    assert "boat" in [w for w, gone in zip(found.first, found.gone, strict=True) if gone] and "boat" not in found.second
+    # One more "blue" is said on the right, and a cross that the left does not name.
+    assert [w for w, new in zip(found.second, found.new, strict=True) if new] == ["blue", "cross"]
+    assert compare.held_together(one, one).sentence.startswith("Both say the same")
+    pairs = compare.word_pairs(one, two)
+    box = found.first.index("box")
+    assert found.second[pairs[box]] == "box" and compare.first_pair(one, pairs) == box
+    rows = one.answer.rows[one.answer.words[box].steps[0]]
+    by_hand = np.mean([row[:, : len(one.answer.image)][:, one.answer.image] for row in rows], (0, 1))
+    np.testing.assert_allclose(compare.word_map_of(one, box).values, by_hand, rtol=1e-5)
 
 
 def page(**query):
@@ -133,6 +144,8 @@ def code_of(test):
         ({"differs": "method"}, "Rank correlation"),
         ({"differs": "edit", "beside": "ranks"}, "rank correlation"),
         ({"differs": "edit", "shown": "rollout", "edit": "even"}, "Rank correlation"),
+        ({"model": "bundled:lvlm", "question": "what is in the picture?", "shown": "word"}, "Rank correlation"),
+        ({"model": "bundled:lvlm", "differs": "edit", "edit-layer": "1", "shown": "word"}, "Rank correlation"),
         ({"model": "bundled:swin", "query": "40"}, "rank correlation|Rank correlation"),
     ],
 )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,10 +15,12 @@ import model_adapters as ma
 from analysis.compare import attention_change, head_difference, map_difference, rank_change, why_not_comparable
 from analysis.explain import WANTED
 from analysis.layer_similarity import LayerSimilarity, layer_cka
+from analysis.words.word_maps import word_map
 from model_adapters.edits import Gate, Uniform
 from ui import pictures
 from ui.jobs import Progress
-from ui.results.fix import aligned
+from ui.results.answering import Answered, answered, first_word
+from ui.results.fix import aligned, texts
 from ui.results.heads import Text, scene_ids, subject_for
 
 if TYPE_CHECKING:
@@ -255,19 +256,37 @@ class Spoken:
         return f"{sum(self.new)} of {len(self.second)} words on the right are not said on the left."
 
 
-def spoken(subject: ma.Subject, edits: tuple[Edit, ...] = ()) -> str:
-    """What the model answers."""
-    found = ma.generate(
-        subject.model, subject.inputs, max_new_tokens=LONGEST, keep=ma.Keep(sites="none"), edits=edits, decoding=ma.Greedy()
-    )
-    assert isinstance(found, ma.Generation)
-    return found.text
+def answer_of_run(
+    model: ma.Model, picture: Picture, text: Text, edits: tuple[Edit, ...], progress: Progress
+) -> Answered:
+    """What a language model answers."""
+    return answered(model, [picture], str(text), longest=LONGEST, decoding=ma.Greedy(), edits=edits, progress=progress)
 
 
-def held_together(first: str, second: str) -> Spoken:
+def held_together(first: Answered, second: Answered) -> Spoken:
     """Two answers with what is said by one only."""
-    one, two = (tuple(re.findall(r"\w+|[^\w\s]", text)) for text in (first, second))
+    one, two = (tuple(texts(each.answer)) for each in (first, second))
     return Spoken(one, two, tuple(not same for same in aligned(two, one).same), tuple(not s for s in aligned(one, two).same))
+
+
+def word_pairs(first: Answered, second: Answered) -> dict[int, int]:
+    """Words of the first answer and what stands in their place in the second."""
+    places = aligned(texts(first.answer), texts(second.answer))
+    found = {word.index: places.of_plain(word.index) for word in first.answer.words if word.kind == "word" and word.steps}
+    return {left: right for left, right in found.items() if right is not None and second.answer.words[right].steps}
+
+
+def first_pair(first: Answered, pairs: Mapping[int, int]) -> int:
+    """The word that is shown before one is chosen: the first thing that is named."""
+    from world.vocabulary import CATEGORIES
+
+    number = first_word(first, CATEGORIES)
+    return number if number in pairs else next(iter(pairs))
+
+
+def word_map_of(found: Answered, word: int) -> TokenMap:
+    """Where the model looked when it said a word."""
+    return word_map(found.answer, word)
 
 
 def _softmax(scores: np.ndarray) -> np.ndarray:
