@@ -60,7 +60,16 @@ def take_away(
     """
     from ui.take_away import menu
 
-    menu(result, figure, key=key, snippet=snippet or _snippet(method, options or {}), link=address(), title=title)
+    said = snippet or _snippet(method, options or {})
+    menu(result, figure, key=key, snippet=said, link=address(), title=title, cites=_cites(method))
+
+
+def _cites(method: str) -> tuple[str, ...]:
+    if not method:
+        return ()
+    import analysis
+
+    return tuple(analysis.find(method).cites)
 
 
 def address() -> str:
