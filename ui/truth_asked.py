@@ -101,8 +101,10 @@ def references(name: str, weights: str) -> dict[str, Reference]:
 
 
 def remember(found: Triage, name: str, weights: str) -> None:
-    """Note a triage of labelled pictures, so that its words can be held against others."""
-    st.session_state[_TRIAGED] = (name, weights, found)
+    """Note a triage of labelled pictures, so that its words can be held against others; the page begins anew with it."""
+    if own_triage(name, weights) is not found:
+        st.session_state[_TRIAGED] = (name, weights, found)
+        st.rerun()
 
 
 def own_triage(name: str, weights: str) -> Triage | None:

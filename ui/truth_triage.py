@@ -181,10 +181,15 @@ def _fit(found: Triage) -> None:
 
     if not found.labelled.any():
         return
+    try:
+        words = found.reference()
+    except ValueError as error:
+        st.caption(str(error))
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Fit a combined score on these words", key="fit-score", icon=":material/model_training:"):
             try:
-                truth_asked.use_score(fitted(found.reference()))
+                truth_asked.use_score(fitted(words))
             except ValueError as error:
                 st.error(str(error), icon=":material/error:")
                 return

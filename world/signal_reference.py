@@ -172,7 +172,7 @@ def measured(model: Model, numbers: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def scenes() -> Any:
-    """Where the scenes come from: those that the benchmark's combined score is fitted on, which nothing else uses."""
+    """Where the scenes come from: those that the benchmark's combined score is fitted on; it is tested on others."""
     from world.datasets import TRUST_SEED, SceneStream
     from world.scenes import UNBIASED
 
@@ -191,7 +191,7 @@ def write(rows: Sequence[dict[str, Any]], count: int, assets: Path = ASSETS) -> 
     from world.signal_evidence import NOISE
 
     about = (
-        f"{count} drawn scenes without bias that nothing else uses, “{PROMPT}”, the likeliest token each time, "
+        f"{count} drawn scenes without bias that no model was trained on, “{PROMPT}”, the likeliest token each time, "
         f"at most {LONGEST} tokens; every first mention of a thing"
     )
     told = {

@@ -367,3 +367,14 @@ def test_what_the_triage_gives_away_runs():
     text = triage_sources.snippet("bundled:lvlm", "pretrained", "describe the picture.", 24, ma.Greedy(), "biased", 2)
     exec(text, space)  # noqa: S102 (a snippet that the app itself wrote)
     assert len(space["shown"].word) and set(space["shown"].truth) <= {"right", "wrong"}
+
+
+def test_the_kept_reference_can_be_made_again(made):
+    held = reference("bundled:lvlm")
+    rows = measured(made.model, [0, 17])
+    for number in (0, 17):
+        kept = np.flatnonzero(held.answers == number)
+        again = [row for row in rows if row["scene"] == number]
+        assert [row["word"] for row in again] == [held.words[n] for n in kept]
+        assert [row["made_up"] for row in again] == held.made_up[kept].tolist()
+        np.testing.assert_allclose([[row[name] for name in held.names] for row in again], held.values[kept], atol=2e-3)
