@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from model_adapters.errors import AdapterError
 from model_adapters.generate import Generation, generate
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
@@ -28,7 +29,7 @@ class AnswerCost:
     first_seconds: float
     """Shortest measured time until the first new token is there."""
     token_seconds: float
-    """Time of each further one, from the shortest runs; NaN for an answer of one."""
+    """Time of each further one, from the first to the last of the quickest run; NaN for an answer of one."""
 
 
 def answer_cost(
@@ -69,17 +70,17 @@ def answer_costs(
         patience: seconds after which nothing is timed again.
     """
 
-    def run(way: Mapping[str, Any], longest: int) -> tuple[int, int, float]:
-        with model.lock, _counted(model.module) as count:
+    def run(way: Mapping[str, Any], longest: int) -> _Run:
+        with model.lock, _passes(model) as times:
             start = _clock(model.device)
             found = generate(model, inputs, max_new_tokens=longest, keep=NOTHING, **way)
             if not isinstance(found, Generation):
                 raise TypeError("one prompt has one answer.")
-            return len(found.tokens), count[0], _clock(model.device) - start
+            return _Run(len(found.tokens), tuple(times), _clock(model.device) - start)
 
-    runs: list[list[tuple[tuple[int, int, float], tuple[int, int, float]]]] = [[] for _ in ways]
     for way in ways:
         run(way, 1)  # warms up
+    runs: list[list[tuple[_Run, _Run]]] = [[] for _ in ways]
     begun = time.perf_counter()
     while len(runs[0]) < max(repeats, 1) and (not runs[0] or time.perf_counter() - begun < patience):
         for way, own in zip(ways, runs, strict=True):
@@ -87,27 +88,42 @@ def answer_costs(
     return tuple(_summed(own) for own in runs)
 
 
-def _summed(runs: Sequence[tuple[tuple[int, int, float], tuple[int, int, float]]]) -> AnswerCost:
-    (_, first_passes, _), (tokens, passes, _) = runs[0]
-    # Other work on the machine only ever makes a run longer.
-    first, whole = (min(run[which][2] for run in runs) for which in (0, 1))
-    more = tokens - 1
-    each = (float("nan"),) * 2 if more < 1 else ((passes - first_passes) / more, max(whole - first, 0.0) / more)
-    return AnswerCost(tokens, first_passes, each[0], first, each[1])
+@dataclass(frozen=True)
+class _Run:
+    """One answer: its tokens, when each pass came to the decoder, and how long it all took."""
+
+    tokens: int
+    times: tuple[float, ...]
+    seconds: float
+
+
+def _summed(runs: Sequence[tuple[_Run, _Run]]) -> AnswerCost:
+    """The shortest of all runs: other work on the machine only ever makes one longer."""
+    first, whole = runs[0]
+    begins, more = len(first.times), whole.tokens - 1
+    seconds = min(one.seconds for one, _ in runs)
+    if more < 1:
+        return AnswerCost(whole.tokens, begins, float("nan"), seconds, float("nan"))
+    each = min(run.times[-1] - run.times[begins - 1] for _, run in runs) / more
+    return AnswerCost(whole.tokens, begins, (len(whole.times) - begins) / more, seconds, each)
 
 
 @contextmanager
-def _counted(module: torch.nn.Module) -> Iterator[list[int]]:
-    """How often scores of words are made meanwhile, by this answer or by a second branch: once in every pass."""
-    count = [0]
+def _passes(model: Model) -> Iterator[list[float]]:
+    """When the decoder is entered meanwhile: once in every pass of this answer, of a second branch, or of a look before."""
+    times: list[float] = []
 
     def add(*_: Any) -> None:
-        count[0] += 1
+        times.append(time.perf_counter())
 
-    head = getattr(module, "get_output_embeddings", lambda: None)()
-    handle = (module if head is None else head).register_forward_pre_hook(add)
+    labels = model.tap_labels
+    blocks = [block for block in labels.blocks if labels.tower(block) == "decoder"]
+    if not blocks:
+        raise AdapterError(f"{model.name} has no decoder whose passes could be counted.")
+    first = min(blocks, key=lambda block: labels[block].layer)
+    handle = model.module.get_submodule(first).register_forward_pre_hook(add)
     try:
-        yield count
+        yield times
     finally:
         handle.remove()
 

@@ -93,15 +93,16 @@ def _show(question: Question, found: fix_measured.FixMeasured) -> None:
     from ui.figures import draw
     from ui.fix_view import asking_of
 
-    left, right = st.columns([1, 1], gap="medium")
+    left, right = st.columns([2, 3], gap="medium")
     figure = draw(found)
     with left:
         st.plotly_chart(figure, key="fix-measured", width="stretch", config={"displayModeBar": False})
     with right:
         rows = fix_measured.table_of(found)
         st.dataframe(rows, key="fix-figures", hide_index=True, width="stretch", height="content")
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(found.sentence, width="stretch")
+    left, right = st.columns([12, 1], vertical_alignment="center")
+    left.caption(found.sentence)
+    with right:
         page.take_away(
             found, figure, key="fix-measured-away", title=f"{found.fix.title} over pictures",
             snippet=fix_snippet.measured_snippet(asking_of(question), found.fix, found.wish),

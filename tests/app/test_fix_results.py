@@ -49,15 +49,17 @@ def answer(model, inputs, asked, **options):
 
 @pytest.mark.parametrize(
     ("name", "first", "each"),
-    [("", 1, 1), ("random_heads_silenced", 2, 1), ("visual_contrastive_decoding", 2, 2), ("relevant_regions_added", 3, 2)],
+    [("", 1, 1), ("random_heads_silenced", 2, 1), ("visual_contrastive_decoding", 2, 2), ("relevant_regions_added", 3, 2),
+     ("vision_heads_reinforced", 3, 1)],
 )
 def test_passes_are_counted_with_looks_before_and_second_branches(model, inputs, name, first, each):
+    hooks = len(model.module.get_submodule("model.language_model.layers.0")._forward_pre_hooks)
     found = answer_cost(model, inputs, max_new_tokens=4, repeats=1, **(Fix(name).keywords(ma.Greedy()) if name else {}))
     assert (found.tokens, found.first_passes, found.token_passes) == (4, first, each)
     assert found.first_seconds > 0 and found.token_seconds > 0
     one = answer_cost(model, inputs, max_new_tokens=1, repeats=1)
     assert one.tokens == 1 and np.isnan(one.token_passes) and np.isnan(one.token_seconds)
-    assert not model.module.lm_head._forward_pre_hooks
+    assert len(model.module.get_submodule("model.language_model.layers.0")._forward_pre_hooks) == hooks
 
 
 def test_work_of_others_is_not_counted(model, inputs):

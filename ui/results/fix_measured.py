@@ -214,7 +214,8 @@ def table_of(result: FixMeasured) -> list[dict[str, Any]]:
     for pair in result.pairs:
         texts = [_with_interval(figure, pair.share) for figure in (pair.plain, pair.fixed)]
         change = _with_interval(pair.change, pair.share, "+")
-        rows.append({"": pair.name, "Without": texts[0], "With the fix": texts[1], "Change": change, "Clear": _verdict(pair)})
+        numbers = {"Without": texts[0], "With the fix": texts[1], "Change": change, "Clear": _verdict(pair)}
+        rows.append({"": pair.name.split(":")[0]} | numbers)
     return rows
 
 
