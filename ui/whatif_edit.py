@@ -87,7 +87,7 @@ def _heads(answered: Answered, history: History) -> None:
     from ui.head_switches import head_switches
     from ui.results.heads import sites_of
 
-    tower = pickers.tower(answered.model) if answered.model.name == pickers.model_name() else "decoder"
+    tower = controls.pick("tower", "Tower", pickers.towers(answered.model), format=str.capitalize)
     sites = sites_of(answered.model, tower)
     chosen = tuple((row, head) for row, head in state.chosen().heads if row < len(sites) and head < sites[row].heads)
     key = f"silenced-{answered.model.name}-{tower}"
@@ -97,7 +97,7 @@ def _heads(answered: Answered, history: History) -> None:
         if clicked is not None:
             state.choose(heads=tuple(_pair(id) for id in clicked))
 
-    st.caption(f"Heads of the {tower}; the sidebar chooses the tower. Those sent from other pages are off already.")
+    st.caption("Click heads off. Those sent from other pages are off already.")
     head_switches(
         [f"layer {row}" for row in range(len(sites))], [site.heads for site in sites], [f"h{row}.{head}" for row, head in chosen],
         key=key, parts=False, on_change=follow,
