@@ -37,7 +37,8 @@ def chosen(first: Answered, second: Answered) -> tuple[int, int] | None:
         left, right = words[number].text, second.answer.words[pairs[number]].text
         return left if left == right else f"{left} → {right}"
 
-    number = controls.pick(
-        "compared-word", "Word, left → right", list(pairs), default=compare.first_pair(first, pairs), format=told
-    )
+    with st.container(width=300):
+        number = controls.pick(
+            "compared-word", "Word, left → right", list(pairs), default=compare.first_pair(first, pairs), format=told
+        )
     return number, pairs[number]

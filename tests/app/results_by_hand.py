@@ -41,6 +41,7 @@ from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
 from ui.results.fewer_curves import FewerCurves
+from ui.results.compare import Answers
 from ui.results.fix import Fix, WordLogs
 from ui.results.fix_measured import Asked, Described, FixMeasured, pairs_of
 from ui.results.fix_pictures import Wish
@@ -255,4 +256,5 @@ def by_hand() -> dict[str, object]:
         "massive": massive(), "layers": LayerSimilarity(RNG.random((4, 3)), (0, 1, 2, 3), (0, 1, 2), "CKA"),
         "position": PositionArtefact(RNG.random((13, 4)), RNG.random(4), 0.3, rows()), "plan": plan(),
         "visual plan": visual_plan(),
+        "compared answers": Answers(("ball", "box"), np.array([0.9, 0.1]), np.array([0.4, 0.6]), ("as it is", "edited")),
     }  # fmt: skip
