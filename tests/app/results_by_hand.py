@@ -40,8 +40,8 @@ from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from analysis.words.word_confidence import WordConfidence
 from analysis.words.word_shares import AnswerShares, WordShares
 from model_adapters import Rows, Site
-from ui.results.fewer_curves import FewerCurves
 from ui.results.compare import Answers
+from ui.results.fewer_curves import FewerCurves
 from ui.results.fix import Fix, WordLogs
 from ui.results.fix_measured import Asked, Described, FixMeasured, pairs_of
 from ui.results.fix_pictures import Wish
