@@ -199,6 +199,24 @@ def test_words_paint_and_patches_light_words_in_a_browser(said):
             assert other.locator("button.word").nth(ring).get_attribute("aria-pressed") == "true"
 
 
+@needs_chromium
+def test_two_words_are_compared_and_words_without_a_picture_are_chosen_in_a_browser(said):
+    star = next(word.index for word in said.answer.words if word.text == "star")
+    with serving("app.py") as server, chromium() as browser, watched_page(browser, server) as page:
+        page.goto(f"{server}/words-ask?model=bundled:lvlm")
+        ready(page, len(said.answer.words))
+        page.locator("button.word").nth(star).click(modifiers=["Shift"])
+        page.mouse.move(5, 5)
+        assert page.locator(".readout").inner_text().startswith("“star” less “ball”")
+        assert page.locator("button.word[data-pin]").count() == 2
+        page.goto(f"{server}/words-ask?model=bundled:lvlm&given=nothing")
+        second = page.locator("button.word").nth(1)
+        second.click()
+        page.wait_for_url("**word=1*")
+        settle(page)
+        assert second.get_attribute("aria-pressed") == "true"
+
+
 def _patch_lights_words(page, said) -> None:
     values = np.stack([word_map(said.answer, n, layer=said.answer.sites[-1].layer).values for n in range(len(said.answer.words))])
     patch = int(values.max(0).argmax())

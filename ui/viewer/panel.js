@@ -6,6 +6,7 @@ const KEYS = [
   ["Shift + arrows", "previous or next layer and head"],
   ["Arrows", "on the small maps: move; on the picture: move from patch to patch"],
   ["Enter, click", "pin; a second pin shows the difference"],
+  ["Shift + click", "on a word: its difference from the chosen one"],
   ["Escape", "clear the pins"],
   ["+ \u2212 0", "zoom in, out, whole picture; drag to move"],
   ["s", "smooth or true patches"],
@@ -19,8 +20,8 @@ const FUSE = [
 ];
 const MODES = [
   { value: "raw", text: "Raw", hint: "Weights as the model uses them (4)" },
-  { value: "sinks removed", text: "No sinks", hint: "Without the tokens that every patch looks at, rows scaled back to 1 (5)" },
-  { value: "relative", text: "Relative", hint: "Less the mean row over all patches of the same head (6)" },
+  { value: "sinks removed", text: "No sinks", hint: "Without the tokens that every row looks at, rows scaled back to 1 (5)" },
+  { value: "relative", text: "Relative", hint: "Less the mean row of the same head: over all patches, or the whole answer (6)" },
 ];
 
 function buildPanel(root, act) {
