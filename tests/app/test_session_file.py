@@ -20,7 +20,6 @@ from tests.app.browser import ROOT
 from tests.app.made_views import towers
 from ui import archive
 from ui.session_file import Session, read_session, read_view, session_bytes, write_session
-from ui.session_file_figures import checked_figure, plain_figure
 from ui.session_file_parts import About, SavedResult
 
 
@@ -177,43 +176,6 @@ def test_a_bomb_inside_an_array_file_is_not_unpacked(members):
         file.writestr("codes.npy", b"\0" * (archive.MAX_UNPACKED + 1))
     with pytest.raises(ValueError, match="would unpack to more"):
         read(members | {"views/000/layers/000.npz": stream.getvalue()})
-
-
-FIGURES = {
-    "another host": ({"data": [{"type": "scatter", "text": "see http://evil.example"}], "layout": {}}, "another address"),
-    "an anchor": ({"data": [], "layout": {"title": {"text": "<A href=x>y</a>"}}}, "another address|'href'"),
-    "a picture from elsewhere": ({"data": [], "layout": {"images": [{"source": "x.png"}]}}, "'images'"),
-    "a picture inside": ({"data": [{"type": "image", "source": "data:image/svg+xml,x"}], "layout": {}}, "'source'"),
-    "a map of the world": ({"data": [{"type": "scattergeo"}], "layout": {}}, "kind 'scattergeo'"),
-    "buttons": ({"data": [], "layout": {"updatemenus": [{}]}}, "'updatemenus'"),
-    "no data": ({"data": {}, "layout": {}}, "is no figure"),
-    "too many traces": ({"data": [{"type": "bar"}] * 1000, "layout": {}}, "is no figure"),
-}
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_only_draws(name, members):
-    figure, words = FIGURES[name]
-    with pytest.raises(ValueError, match=words):
-        read(members | {"results/000/figure.json": json.dumps(figure).encode()})
-
-
-def test_every_figure_of_the_app_can_be_kept_and_drawn_again():
-    from tests.app import results_by_hand
-    from ui import figures
-    from ui.figures.recorded import figure_of
-    from ui.take_away.still import still
-
-    for name, result in results_by_hand.by_hand().items():
-        drawn = figures.draw(result, chosen=(1, 2))
-        again = figure_of(checked_figure(json.loads(json.dumps(plain_figure(drawn)))))
-        assert still(again, "svg", name) == still(drawn, "svg", name), name
-
-
-def test_too_large_a_figure_is_named(monkeypatch):
-    monkeypatch.setattr("ui.session_file_figures.MAX_JSON", 100)
-    with pytest.raises(ValueError, match="figure of 'Importance' has"):
-        session_bytes(Session("one", results=(made_sessions.result(),)))
 
 
 @settings(max_examples=150, deadline=None)
