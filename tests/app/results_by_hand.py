@@ -45,6 +45,7 @@ from ui.results.fewer_curves import FewerCurves
 from ui.results.fix import Fix, WordLogs
 from ui.results.fix_measured import Asked, Described, FixMeasured, pairs_of
 from ui.results.fix_pictures import Wish
+from ui.results.whatif import WordChanges
 
 RNG = np.random.default_rng(5)
 LAYERS, HEADS = 3, 4
@@ -201,7 +202,9 @@ def fix_results() -> dict[str, object]:
         RNG.random((2, 3)), 0.75, "by hand",
     )  # fmt: skip
     logs = WordLogs(("a", "boat", "."), -RNG.random(3), -RNG.random(3), same, "visual_contrastive_decoding")
-    return {"words under a fix": logs, "fix over pictures": measured, "fewer visual tokens": curves} | evaluations()
+    changes = WordChanges(("a", "boat", "."), np.array([-0.1, -0.2, -3.0]), np.array([-0.1, -4.2, -1.0]), "asked again")
+    made = {"words under a fix": logs, "words under steps": changes, "fix over pictures": measured}
+    return made | {"fewer visual tokens": curves} | evaluations()
 
 
 def evaluations() -> dict[str, object]:
