@@ -1,0 +1,137 @@
+"""A study that is to be: put together, estimated, started, watched, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from ui import pickers, session
+from ui.jobs import Progress
+from ui.set_jobs import span
+
+if TYPE_CHECKING:
+    from studies.spec import Study
+
+_DATA: Mapping[str, str] = {
+    "world": "count: 100, seed: 2", "images": "path: photos", "coco": "annotations: instances.json, images: photos",
+    "questions": "path: questions.jsonl", "shards": "path: shards", "dataset": "path: dataset",
+}  # fmt: skip
+_POLL = 2.0
+
+
+def draft(kind: str) -> str:
+    """A study file to begin with: the chosen model, this kind of data, and measures that the model has."""
+    from studies.measures import MEASURES
+
+    name, weights = pickers.model_name(), pickers.weights()
+    model = session.model(name, weights)
+    own = [each.name for each in MEASURES.values() if model.kind in each.kinds and each.name not in _SLOW]
+    told = name if weights == "pretrained" else f"{{name: {name}, weights: {weights}, seed: 0}}"
+    listed = "\n".join(f"  - {each}" for each in own)
+    title = f"{name.split(':')[-1].split('/')[-1]}-{kind}"
+    return (
+        f"name: {title}\nmodels: [{told}]\ndata: {{kind: {kind}, {_DATA[kind]}}}\nmeasures:\n{listed}\n"
+        "batch: 16\nshard: 25\n"
+    )
+
+
+_SLOW = ("importance_exact", "budgets")
+
+
+def form() -> None:
+    """The study file, what it would take, and its start."""
+    from studies.errors import StudyError
+    from studies.spec import study_of
+
+    left, right = st.columns([3, 2], gap="medium")
+    with left:
+        kind = st.segmented_control("Data", list(_DATA), key="study-data", default="world", required=True)
+        text = st.text_area("Study", value=draft(kind), height=240, key=f"study-text-{kind}-{pickers.model_name()}")
+    with right:
+        _measures()
+    with left:
+        try:
+            study = _placed(study_of(_read(text)))
+        except StudyError as error:
+            st.error(str(error), icon=":material/error:")
+            return
+        _run(study)
+
+
+def _read(text: str) -> Any:
+    import yaml
+
+    from studies.errors import StudyError
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise StudyError(f"this is no YAML: {' '.join(str(error).split())}.") from error
+
+
+def _placed(study: Study) -> Study:
+    """In the server's folder, where the file names no store of its own."""
+    from dataclasses import replace
+
+    from ui.results.studying import folder
+
+    return replace(study, store=f"{folder()}/{study.name}") if study.store == f"studies-results/{study.name}" else study
+
+
+def _measures() -> None:
+    from studies.measures import MEASURES
+
+    st.markdown("**What can be measured**")
+    st.markdown("\n".join(f"- `{each.name}` ({', '.join(sorted(each.kinds))}): {each.summary}" for each in MEASURES.values()))
+
+
+def _run(study: Study) -> None:
+    from studies.store import Store
+    from ui.results import studying
+
+    priced = session.part(("study cost", study), lambda _: studying.cost(study), label="Trying two batches", lane="long")
+    if priced is None:
+        return
+    key = ("study", study)
+    button = "Go on" if Store(study.store).has_manifest() else "Start"
+    told = f"{priced.records:,} records at most, about {span(priced.seconds)} · results in {study.store}"
+    done = session.asked(
+        key, lambda progress: _conducted(study, progress), label=study.name, estimate=told, button=button
+    )
+    if done is not None:
+        st.success(f"Finished: {done.done} shards. It is among the studies under Open.", icon=":material/check:")
+        return
+    job = session.jobs().find(key)
+    if job is not None and not job.future.done():
+        _watch(study.store)
+
+
+def _conducted(study: Study, progress: Progress) -> Any:
+    from studies.conduct import conduct
+
+    def report(now: Any) -> None:
+        broken = f", {now.broken} broken" if now.broken else ""
+        progress.step(now.done / now.shards, f"{now.done} of {now.shards} shards, {now.rate:.1f} records/s{broken}")
+
+    return conduct(study, report=report)
+
+
+@st.fragment(run_every=_POLL)
+def _watch(url: str) -> None:
+    """The figures of the shards that are there so far."""
+    from studies.store import Store
+    from ui.figures import draw
+    from ui.results import studying
+
+    store = Store(url)
+    found = studying.summary(store, "heads") if store.has_manifest() else None
+    if found is None or not len(found):
+        st.caption("Figures come with the first shard.")
+        return
+    column = studying.columns(found)[0]
+    tower = studying.towers(found, 0)[0]
+    shown = studying.matrix(found, 0, tower, column, "mean")
+    st.caption(f"So far, over {len(store.done())} shards")
+    st.plotly_chart(draw(shown), key="study-so-far", width="stretch", config={"displayModeBar": False})
