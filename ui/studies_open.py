@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from studies.telling import Status
 
 _SHOWN = 6
+_VIEWER = Path(__file__).resolve().parents[1] / "pages" / "look" / "attention.py"
 _NAMES = {"mean": "mean", "deviation": "deviation", "q50": "median", "q95": "95 %", "q05": "5 %"}
 
 
@@ -104,7 +106,7 @@ def _behind(store: Store, study: Study, model: int, site: Site, row: int, head: 
                 told: Any = (store.url, line.record, study.models[model].name, study.models[model].weights, row, head)
                 st.button("Look", key=f"look-{line.record}", icon=":material/visibility:", on_click=_look, args=told)
     if st.session_state.pop("study look", False):
-        st.switch_page("pages/look/attention.py")
+        st.switch_page(str(_VIEWER))
 
 
 def _look(url: str, record: int, name: str, weights: str, row: int, head: int) -> None:
