@@ -99,7 +99,7 @@ def test_a_study_in_a_browser(folder):
         page.goto(f"{address}/studies-studies?study=vit-world")
         page.get_by_text(f"stopped, {done} of 40 shards").wait_for(timeout=120_000)
         settle(page)
-        page.get_by_role("button", name="Look").first.click()
+        page.get_by_test_id("stMain").get_by_role("button", name="Look").first.click()
         page.wait_for_selector("h1:has-text('Attention')", timeout=60_000)
         settle(page)
         page.get_by_text("of the study's data").wait_for(timeout=60_000)
