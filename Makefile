@@ -2,13 +2,14 @@
 # make lint   style and types only              make sweep  every family of models (long), and the tables of them
 # make bench  speed and memory (docs/benchmarks.md)         make clean  remove what was set up
 # make bench-app  the app in a browser (docs/benchmarks-app.md)      make screens  a picture of every page
+# make bench-studies  studies, on one machine and on Ray (docs/benchmarks-studies.md)
 
 PYTHON := .venv/bin/python
 PYTHON3 ?= python3
 WORKERS ?= 2
 SHELL := /bin/bash
 
-.PHONY: app test lint bench bench-app screens sweep setup cluster browser clean
+.PHONY: app test lint bench bench-app bench-studies screens sweep setup cluster browser clean
 .DEFAULT_GOAL := app
 
 app: setup
@@ -26,6 +27,9 @@ bench: setup
 
 bench-app: setup browser
 	$(PYTHON) -m benchmarks.app
+
+bench-studies: cluster
+	OMP_NUM_THREADS=1 $(PYTHON) -m benchmarks.studies
 
 screens: setup browser
 	$(PYTHON) -m tests.app.screens

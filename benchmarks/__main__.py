@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
-from pathlib import Path
 
 import torch
 
 from benchmarks.cases import CASES, Row
 from benchmarks.gpu import GPU_CASES
-from benchmarks.machine import machine
+from benchmarks.page import write
 
-TARGET = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_SAID = (
+    "Ratios compare runs that alternate in one process. A time is met when the ratio by the clock or by processor\n"
+    "time is; the second is less disturbed by what else the machine does."
+)
 
 
 def main(names: list[str]) -> None:
@@ -26,25 +27,7 @@ def main(names: list[str]) -> None:
             sys.stdout.flush()
             rows.append(row)
     if not names:
-        TARGET.write_text(_page(rows))
-
-
-def _page(rows: list[Row]) -> str:
-    lines = [f"| {r.what} | {r.measured} | {r.reach} | {'yes' if r.met else '**no**'} |" for r in rows]
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"Written by `make bench` on {date.today().isoformat()}: {machine()}.",
-            "Ratios compare runs that alternate in one process. A time is met when the ratio by the clock or by processor",
-            "time is; the second is less disturbed by what else the machine does.",
-            "",
-            "| what | measured | reach | met |",
-            "|---|---|---|---|",
-            *lines,
-            "",
-        ]
-    )
+        write("benchmarks.md", "Benchmarks", "make bench", rows, _SAID)
 
 
 if __name__ == "__main__":

@@ -9,20 +9,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks.asking_page import asking
 from benchmarks.cases import Row
-from benchmarks.machine import machine
+from benchmarks.page import write
+from benchmarks.session_files import CASES as SESSION_CASES
 from benchmarks.viewer_page import viewing
 from tests.app.browser import chromium, link_to, serving
 
-TARGET = Path(__file__).parent.parent / "docs" / "benchmarks-app.md"
 ROUNDS = 5
 CHANGES, AFTER, SPAN = 200, 50, 40
 _PAINTED = """() => {
@@ -137,7 +136,9 @@ def memory() -> Iterator[Row]:
     yield Row(f"Memory of the server after {CHANGES} pictures against {AFTER}", f"{growth:+.1%}", "<= +10 %", growth <= 0.10)
 
 
-CASES: tuple[Callable[[], Iterator[Row]], ...] = (start, viewing, switching, new_picture, projecting, memory)
+CASES: tuple[Callable[[], Iterator[Row]], ...] = (
+    start, viewing, asking, switching, new_picture, projecting, memory, *SESSION_CASES
+)  # fmt: skip
 
 
 def _painted(colours: int = 8) -> str:
@@ -211,10 +212,7 @@ def main(names: list[str]) -> None:
     for row in rows:
         log.info("%s: %s (reach %s)%s", row.what, row.measured, row.reach, "" if row.met else "  NOT MET")
     if not names:
-        lines = [f"| {r.what} | {r.measured} | {r.reach} | {'yes' if r.met else '**no**'} |" for r in rows]
-        head = ["# Benchmarks of the app", "", f"Written by `make bench-app` on {date.today().isoformat()}: {machine()}.", ""]
-        table = ["| what | measured (median) | reach | met |", "|---|---|---|---|", *lines, ""]
-        TARGET.write_text("\n".join(head + table))
+        write("benchmarks-app.md", "Benchmarks of the app", "make bench-app", rows, "Times are medians.")
 
 
 if __name__ == "__main__":

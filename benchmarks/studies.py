@@ -16,7 +16,9 @@ import pyarrow as pa
 import torch
 from PIL import Image
 
+from benchmarks.ablation import ablation
 from benchmarks.cases import Row
+from benchmarks.page import write
 from benchmarks.timing import against
 from studies import Study, study_of
 from studies.conduct import Progress, conduct, resume
@@ -184,12 +186,16 @@ def _totals(values: np.ndarray, groups: list[str], shard: int) -> pa.Table:
 
 
 def main(names: list[str]) -> None:
-    """Run the cases named, all by default."""
-    for case in CASES:
+    """Run the cases named; all of them write the page."""
+    rows: list[Row] = []
+    for case in (*CASES, ablation):
         if not names or case.__name__ in names:
             for row in case():
                 sys.stdout.write(f"{row.what}: {row.measured} (reach {row.reach}){'' if row.met else '  NOT MET'}\n")
                 sys.stdout.flush()
+                rows.append(row)
+    if not names:
+        write("benchmarks-studies.md", "Benchmarks of studies", "make bench-studies", rows)
 
 
 if __name__ == "__main__":
