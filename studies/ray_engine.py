@@ -66,7 +66,7 @@ class RayEngine:
         try:
             found = self._got(worker.identify.remote(models))
         except ray.exceptions.RayActorError as error:
-            raise StudyError(f"a worker was lost while it loaded the models: {_first_line(error)}.") from error
+            raise StudyError(f"a worker was lost while it loaded the models: {first_line(error)}.") from error
         self._warm.append(worker)
         return found
 
@@ -88,19 +88,7 @@ class RayEngine:
             ray.shutdown()
 
     def _connect(self) -> None:
-        if ray.is_initialized():
-            return
-        try:
-            ray.init(
-                address=self.address or "local",
-                log_to_driver=False,
-                include_dashboard=None if self.address else False,
-                runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
-                num_cpus=None if self.address or self.workers is None else self.workers * self.cores,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            where = f"the Ray cluster at {self.address}" if self.address else "a local Ray cluster"
-            raise StudyError(f"{where} cannot be reached or started: {_first_line(error)}.") from error
+        connect(self.address, None if self.workers is None else self.workers * self.cores)
 
     def _actor(self) -> Any:
         """A new worker, or the one that has the models already."""
@@ -172,11 +160,33 @@ class _Crew:
     def _lost(self, worker: Any, shard: Shard, error: Exception) -> None:
         if self._tries[shard.name] >= TRIES:
             raise StudyError(
-                f"shard {shard.name} lost its worker {TRIES} times, so something in it may end the process: {_first_line(error)}."
+                f"shard {shard.name} lost its worker {TRIES} times, so something in it may end the process: {first_line(error)}."
             ) from error
         self._again.append(shard)
         if worker in self._workers:
             self._workers[self._workers.index(worker)] = self._actor()
+
+
+def connect(address: str | None, cores: int | None) -> None:
+    """Join a running cluster, or start a local one; nothing if that was done.
+
+    Args:
+        address: of a running cluster; None starts a local one.
+        cores: that a local one offers; all by default.
+    """
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            include_dashboard=None if address else False,
+            runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
+            num_cpus=None if address else cores,
+        )
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
+        raise StudyError(f"{where} cannot be reached or started: {first_line(error)}.") from error
 
 
 def _import_path() -> str:
@@ -184,6 +194,7 @@ def _import_path() -> str:
     return f"{ROOT}{os.pathsep}{given}" if given else str(ROOT)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says first, without a full stop."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__).rstrip(".")[:300]

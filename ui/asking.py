@@ -76,7 +76,7 @@ def answered(question: Question) -> Answered:
         return _answered(model, question, pictures, progress)
 
     pictures = picture_picker.of(question.pictures)
-    job = session.jobs().start(key, make, label="Answering")
+    job = session.jobs().start(key, make, label="Answering", lane=session.lane_of_runs())
     try:
         job.future.exception(timeout=session.PATIENCE)
     except TimeoutError:

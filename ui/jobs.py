@@ -13,8 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Lane = Literal["quick", "long"]
-WORKERS: dict[Lane, int] = {"quick": 2, "long": 1}
+Lane = Literal["quick", "long", "elsewhere"]
+WORKERS: dict[Lane, int] = {"quick": 2, "long": 1, "elsewhere": 64}
+"""Jobs of each lane that run at once. Those that run elsewhere only wait here: their turns are taken there."""
 KEPT = {
     "model": 3, "subject": 6, "view": 8, "prune-asked": 2, "sinks": 6, "session file": 4,
     "answer": 8, "fixed": 8, "fewer-seen": 2,
@@ -31,6 +32,8 @@ class Progress:
     """How far a job is; what runs it calls `step`, and is stopped there once the job was cancelled."""
 
     def __init__(self) -> None:
+        self.visit = ""
+        """Who asked for the job first, where that is known."""
         self.done = 0.0
         self.note = ""
         self.started: float | None = None
@@ -90,6 +93,7 @@ class Jobs:
         workers: dict[Lane, int] | None = None,
         kept: dict[str, int] | None = None,
         guard: Callable[..., Any] | None = None,
+        visit: Callable[[], str] | None = None,
     ) -> None:
         """Make the pools.
 
@@ -97,6 +101,7 @@ class Jobs:
             workers: how many jobs of each lane run at once.
             kept: how many finished jobs are remembered, by the first word of their key.
             guard: wraps the running function: (function, check) -> result; lets a single long step be interrupted.
+            visit: who is asking, told when a job is begun.
         """
         sizes = WORKERS if workers is None else workers
         self._pools = {lane: ThreadPoolExecutor(n, thread_name_prefix=f"headlight-{lane}") for lane, n in sizes.items()}
@@ -104,7 +109,7 @@ class Jobs:
         self._lock = threading.RLock()
         self._kept = KEPT if kept is None else kept
         self._count = 0
-        self._guard = guard
+        self._guard, self._visit = guard, visit
 
     def start(
         self, key: tuple, function: Callable[[Progress], Any], *, label: str, estimate: str = "", lane: Lane = "quick"
@@ -115,6 +120,7 @@ class Jobs:
             if job is None:
                 self._count += 1
                 job = Job(key, label, estimate, lane, self._count)
+                job.progress.visit = self._visit() if self._visit else ""
                 self._jobs[key] = job
                 self._pools[lane].submit(self._work, job, function)
             self._jobs.move_to_end(key)

@@ -44,7 +44,8 @@ def view(name: str, weights: str, picture: Picture) -> View:
         return looking.view_of_subject(subject, picture, progress)
 
     key = ("view", name, weights, picture.key, subject.text if isinstance(subject.text, str) else "")
-    found = _of_tower(session.get(key, make, label="Looking at every head"), pickers.tower(subject.model))
+    whole = session.get(key, make, label="Looking at every head", lane=session.lane_of_runs())
+    found = _of_tower(whole, pickers.tower(subject.model))
     seen.note_view(found)
     return found
 

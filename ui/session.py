@@ -34,7 +34,21 @@ _painted = threading.Event()
 @lru_cache(maxsize=1)
 def jobs() -> Jobs:
     """All jobs of this server."""
-    return Jobs(guard=_interruptible)
+    return Jobs(guard=_interruptible, visit=_visit)
+
+
+def _visit() -> str:
+    from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+    context = get_script_run_ctx(suppress_warning=True)
+    return context.session_id if context is not None else ""
+
+
+def lane_of_runs() -> Lane:
+    """Where captures and answers wait: among the quick jobs of this process, or for workers elsewhere."""
+    from studies import serving
+
+    return "quick" if serving.server() is None else "elsewhere"
 
 
 def _interruptible(function: Callable[[], Any], check: Callable[[], None]) -> Any:

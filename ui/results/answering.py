@@ -11,6 +11,7 @@ import numpy as np
 import model_adapters as ma
 from analysis.words import Answer, answer_of
 from analysis.words.word_shares import word_shares
+from studies.serving import elsewhere
 from ui.jobs import Progress
 from ui.pictures import Picture
 
@@ -68,10 +69,11 @@ def answered(
     check_room(model, inputs, longest)
     asked = ma.asked(model, inputs)
     progress.step(0.05, "looking at the picture" if pictures else "reading the question")
-    generation = ma.generate(
-        model, inputs, max_new_tokens=longest, edits=edits, decoding=decoding, on_token=_telling(progress, asked, longest)
-    )
-    assert isinstance(generation, ma.Generation)
+    telling, there = _telling(progress, asked, longest), elsewhere(model)
+    if there is None:
+        generation = ma.generate(model, inputs, max_new_tokens=longest, edits=edits, decoding=decoding, on_token=telling)
+    else:
+        generation = there.generate(inputs, progress, longest=longest, edits=edits, decoding=decoding, on_token=telling)
     return Answered(model, pictures, text, inputs, generation, asked, answer_of(generation, asked))
 
 

@@ -33,25 +33,37 @@ def view_of_subject(subject: Any, picture: Picture, progress: Progress) -> View:
     progress.step(0.1, "running the model")
     title = f"{subject.model.name} · {picture.title}"
     if ma.estimate(subject.model, subject.inputs, ma.Keep()).bytes > LARGEST:
-        return _layer_by_layer(subject, picture, title)
-    capture = joined_windows(subject.capture())
+        return _layer_by_layer(subject, picture, title, progress)
+    capture = joined_windows(_seen(subject, progress))
     progress.step(0.7, "summing up every head")
     return view_of(capture, picture.image, title=title, statistics=statistics_of(capture), meta=_meta(subject))
 
 
-def _layer_by_layer(subject: Any, picture: Picture, title: str) -> View:
+def _seen(subject: Any, progress: Progress, keep: Any = None) -> Any:
+    """The rows of every site, or those to be kept, from where the models run."""
+    import model_adapters as ma
+    from studies.serving import elsewhere
+
+    if (there := elsewhere(subject.model)) is not None:
+        return there.capture(subject.inputs, progress, keep)
+    return subject.capture() if keep is None else ma.capture(subject.model, subject.inputs, keep=keep)
+
+
+def _layer_by_layer(subject: Any, picture: Picture, title: str, progress: Progress) -> View:
     """The same view, whose layers are captured when they are asked for."""
     import model_adapters as ma
     from ui.viewer.from_capture import view_of
 
-    thin = ma.capture(subject.model, subject.inputs, keep=ma.Keep(queries=(0,)))
+    thin = _seen(subject, progress, ma.Keep(queries=(0,)))
+    later = Progress()
+    later.visit = progress.visit
     nothing = {s: np.broadcast_to(np.float32(0), thin.shapes[s]) for s in thin.sites}
     rows = {s: np.arange(thin.shapes[s][1]) for s in thin.sites}
     whole = replace(thin, weights=ma.BySite(nothing), rows=ma.BySite(rows))
 
     def load(position: int) -> np.ndarray:
         site = thin.sites[position]
-        found = ma.capture(subject.model, subject.inputs, keep=ma.Keep(sites=(site,), dtype="float16"))
+        found = _seen(subject, later, ma.Keep(sites=(site,), dtype="float16"))
         return found.weights[site].astype(np.float32)
 
     return replace(view_of(whole, picture.image, title=title, meta=_meta(subject)), load=load)
