@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from ui import pickers, session, state
+from ui import pickers, session, sign_in, state
 from ui.frame_pages import SECTIONS
 from ui.lessons import panel
 
@@ -21,6 +21,7 @@ st.html(
     "<style>[data-testid=stMainBlockContainer]{padding:4.4rem 2.5rem 3rem}"
     "[data-testid=stSidebarHeader]{height:1.5rem}</style>"
 )
+sign_in.required()
 pages = {
     section: [_page(*each) for each in listed if (_ROOT / "pages" / f"{each[0]}.py").is_file()]
     for section, listed in SECTIONS.items()
