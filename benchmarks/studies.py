@@ -102,7 +102,21 @@ def opening() -> Iterator[Row]:
     yield Row(what, f"{first:.2f} s (SQL over all 7.2 million rows {every:.2f} s)", "<= 2 s", first <= 2 and count == 144)
 
 
-CASES: tuple[Callable[[], Iterator[Row]], ...] = (throughput, memory, resuming, opening)
+def two_workers() -> Iterator[Row]:
+    """On Ray, which is not installed everywhere."""
+    from benchmarks import studies_ray
+
+    yield from studies_ray.two_workers()
+
+
+def thirty_at_once() -> Iterator[Row]:
+    """The pages' own runs on one Ray worker."""
+    from benchmarks import studies_ray
+
+    yield from studies_ray.thirty_at_once()
+
+
+CASES: tuple[Callable[[], Iterator[Row]], ...] = (throughput, memory, resuming, opening, two_workers, thirty_at_once)
 
 
 def _study(store: Path, data: dict, **more: object) -> Study:
