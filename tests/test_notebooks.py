@@ -55,6 +55,7 @@ def test_a_notebook_runs_and_prints_what_is_kept_in_it(path, monkeypatch):
     from nbclient import NotebookClient
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # libraries that other tests import set it
     kept, run = read(path), read(path)
     for cell in code(run):
         cell.outputs = []
