@@ -147,7 +147,9 @@ def test_other_models_flow_and_have_signals_without_a_reference(family, monkeypa
     settled(page, lambda page: ready(page) and "decided" in texts(page))
     assert not page.error
     page = opened("words/truth", model="hf:small", longest="6", ask="Is there a red ball?", **{"triage-count": "8"})
-    settled(page, lambda page: any("no reference for hf:small" in each.value for each in page.info))
+    # A small random model may begin with signs that are no word.
+    told = ("no reference for hf:small", "This is a mark")
+    settled(page, lambda page: any(one in each.value for one in told for each in page.info))
     assert not page.error and "No combined score is known" in texts(page)
 
 
