@@ -23,7 +23,8 @@ def columns_members(columns: Columns, folder: str) -> tuple[dict[str, Any], dict
     for number, (name, column) in enumerate(columns.items()):
         kind, texts = _kind(column), []
         if kind == "text":
-            known, column = np.unique(column.astype(str), return_inverse=True)
+            # As objects: an array of characters would lose zeros at the end of a text.
+            known, column = np.unique(np.array([str(text) for text in column], object), return_inverse=True)
             texts = known.tolist()
         told.append([name, kind, texts])
         arrays[f"c{number}"] = column.astype(KINDS[kind])
