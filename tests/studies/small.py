@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 from studies import Study, study_of
 from studies.store import Store, read_table
 
+TABLES = ("images", "heads", "layers", "faults")
 MODEL = {"name": "timm:test_vit", "weights": "random", "seed": 1}
 """timm's own tiny ViT: it loads in a moment."""
 
@@ -76,8 +78,8 @@ def rows(store: Any, table: str) -> pa.Table:
     return found.sort_by([(name, "ascending") for name in keys])
 
 
-def same(first: pa.Table, second: pa.Table, apart: float = 0.0) -> None:
-    """Equal texts and whole numbers; numbers no further apart than that."""
+def same(first: pa.Table, second: pa.Table, apart: float = 1e-6) -> None:
+    """Equal texts and whole numbers; numbers no further apart than that: processes may add up in another order."""
     assert first.column_names == second.column_names
     assert len(first) == len(second)
     for name in first.column_names:
@@ -89,3 +91,16 @@ def same(first: pa.Table, second: pa.Table, apart: float = 0.0) -> None:
             assert (np.abs(np.nan_to_num(a) - np.nan_to_num(b)) <= apart * scale).all(), name
         else:
             assert one.to_pylist() == other.to_pylist(), name
+
+
+def equal(store: Any, undisturbed: Any) -> None:
+    """The rows and the statistics of two stores; without quantiles, which come in steps."""
+    for table in TABLES:
+        same(rows(undisturbed, table), rows(store, table))
+    for table in ("heads", "layers"):
+        same(_summary(undisturbed, table), _summary(store, table))
+
+
+def _summary(store: Any, table: str) -> pa.Table:
+    found = pq.read_table(Path(str(store)) / "tables" / f"{table}.parquet")
+    return found.drop_columns([name for name in found.column_names if name.startswith("q")])

@@ -22,10 +22,9 @@ from studies.lock import Lock
 from studies.running import is_out_of_memory
 from studies.store import Store
 from studies.telling import status
-from tests.studies.small import MODEL, folder_of, rows, same, study
+from tests.studies.small import MODEL, TABLES, equal, folder_of, rows, same, study
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = ("images", "heads", "layers", "faults")
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +39,6 @@ def undisturbed(data, tmp_path_factory):
     found = conduct(study(store, data, ("strength", "sinks"), shard=4))
     assert (found.records, found.broken, found.shards) == (38, 2, 10)
     return store
-
-
-def equal(store, undisturbed) -> None:
-    for table in TABLES:
-        same(rows(undisturbed, table), rows(store, table))
-    for table in ("heads", "layers"):
-        one, other = ((Path(str(s)) / "tables" / f"{table}.parquet").read_bytes() for s in (undisturbed, store))
-        assert one == other
 
 
 def command(folder: Path, data: dict) -> list[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 import sys
 import time
-from pathlib import Path
 
 import psutil
-import pyarrow.parquet as pq
 import pytest
 
 from studies import StudyError
@@ -16,11 +14,10 @@ from studies.conduct import conduct
 from studies.engine import engine_named
 from studies.store import Store
 from studies.work import Shard, Work
-from tests.studies.small import folder_of, rows, same, study
+from tests.studies.small import equal, folder_of, study
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
-TABLES = ("images", "heads", "layers", "faults")
 STORE_BYTES = 80 * 2**20
 
 
@@ -44,20 +41,6 @@ def engine():
     made = RayEngine(workers=2)
     yield made
     made.close()
-
-
-def equal(store, undisturbed) -> None:
-    """Rows and statistics: another process may add in another order."""
-    for table in TABLES:
-        same(rows(undisturbed, table), rows(store, table), 1e-6)
-    for table in ("heads", "layers"):
-        one, other = (summary(s, table) for s in (undisturbed, store))
-        same(one, other, 1e-6)
-
-
-def summary(store, table: str):
-    found = pq.read_table(Path(str(store)) / "tables" / f"{table}.parquet")
-    return found.drop_columns([name for name in found.column_names if name.startswith("q")])  # quantiles come in steps
 
 
 def workers() -> list[psutil.Process]:
