@@ -84,7 +84,7 @@ def _doubted(model: ma.Model, inputs: ma.Inputs, lens: ma.Lens, words: int) -> N
     noised = inputs.with_tensors(pixel_values=torch.from_numpy(diffused(inputs.tensors["pixel_values"].numpy())))
     evidence = gather(
         generation, ma.asked(model, inputs), partial(ma.reread, model), inputs, blind=(without, ma.asked(model, without)),
-        noised=noised, views=views, lens=lens, capture=ma.capture(model, inputs),
+        noised=noised, views=views, lens=lens, capture=ma.capture_towers(model, inputs),
     )  # fmt: skip
     found = every_signal(evidence)
     if found.refused:

@@ -22,6 +22,7 @@ from model_adapters.speaking import speaker
 from model_adapters.subject import Subject, subject
 from model_adapters.tap import AttentionTap
 from model_adapters.target import Token
+from model_adapters.towers import capture_towers
 from model_adapters.verify import Report, verify
 from model_adapters.where import Where
 
@@ -29,6 +30,6 @@ __all__ = [
     "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "Blank", "BySite", "Capture", "Card", "Contrast", "Cost",
     "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
     "Noised", "OverTrust", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate",
-    "answers", "asked", "capture", "catalogue", "continued", "decoder_depth", "edits", "estimate", "generate", "lens", "load",
-    "reread", "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
+    "answers", "asked", "capture", "capture_towers", "catalogue", "continued", "decoder_depth", "edits", "estimate",
+    "generate", "lens", "load", "reread", "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
 ]  # fmt: skip

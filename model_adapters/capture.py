@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def capture(
     edits: Iterable[Edit] | Edit = (),
     want: Iterable[str] = (),
     target: Target = None,
+    scores: int | None = None,
 ) -> Capture:
     """Run the model once and keep rows of attention, and more.
 
@@ -43,6 +45,8 @@ def capture(
         want: more to keep, of "hidden", "values", "queries", "heads", "gradients".
         target: what gradients are taken of: a class (number or name), a token of an LVLM, or a function of the logits;
             the predicted class or likeliest token by default.
+        scores: of an LVLM, how many of the last tokens get scores; all by default. An unembedding of a whole prompt costs
+            as much as a layer.
     """
     keep, want, edits = keep or Keep(), check_want(want), check_edits(edits)
     limit = free_bytes()
@@ -50,6 +54,8 @@ def capture(
         raise ValueError(
             "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
         )
+    if scores is not None and (scores < 1 or target is not None):
+        raise ValueError(f"scores must be at least 1, and go without a target. Got {scores} with target {target!r}.")
     check_batch(model, inputs)
     refuse_too_much(model, inputs, keep, want, limit)
     tap = AttentionTap(
@@ -59,10 +65,17 @@ def capture(
     gradients = "gradients" in want
     with model.lock, torch.set_grad_enabled(gradients):
         with tap, only_what_fits(edits):
-            logits = model.logits(model.forward(inputs))
+            logits = model.logits(model.forward(inputs, **_few_scores(model, scores)))
         found = _Gradients(tap, scalar(target, logits, model, inputs)) if gradients else None
     remember(model, inputs, tap)
-    return _result(model, inputs, tap, logits, found, target)
+    return result_of(model, inputs, tap, logits if scores is None else logits[:, -scores:], found, target)
+
+
+def _few_scores(model: Model, scores: int | None) -> dict[str, int]:
+    """What transformers' models are told, where they can be told."""
+    if scores is None or "logits_to_keep" not in signature(model.module.forward).parameters:
+        return {}
+    return {"logits_to_keep": scores}
 
 
 def run(model: Model, inputs: Inputs, edits: Iterable[Edit] | Edit = ()) -> torch.Tensor:
@@ -122,9 +135,15 @@ class _Gradients:
         record.graph = None
 
 
-def _result(
-    model: Model, inputs: Inputs, tap: AttentionTap, logits: torch.Tensor, found: _Gradients | None, target: Target
+def result_of(
+    model: Model,
+    inputs: Inputs,
+    tap: AttentionTap,
+    logits: torch.Tensor,
+    found: _Gradients | None = None,
+    target: Target = None,
 ) -> Capture:
+    """What a tap has kept, as plain data."""
     records = {site: record for (_, site), record in tap.recorder.records.items()}
     kept = tuple(s for s, r in records.items() if r.weights is not None)
 

@@ -98,6 +98,7 @@ def reread(
     edits: Iterable[Edit] | Edit = (),
     want: Iterable[str] = (),
     target: Target = None,
+    scores: int | None = None,
 ) -> Capture:
     """Prompt and answer in one pass, with all that a capture can keep; its sequence ends with the answer.
 
@@ -111,10 +112,11 @@ def reread(
         edits: what to change.
         want: as for `capture`.
         target: of gradients; `Token(id, position)` names a token of the answer by where its scores stand.
+        scores: how many of the last tokens get scores; one more than the answer has are enough to judge it.
     """
     ids = [t.id for t in answer.tokens] if isinstance(answer, Generation) else [int(i) for i in answer]
     edits = (edits,) if isinstance(edits, Edit) else tuple(edits)
-    found = capture(model, continued(model, inputs, ids), keep=keep, edits=edits, want=want, target=target)
+    found = capture(model, continued(model, inputs, ids), keep=keep, edits=edits, want=want, target=target, scores=scores)
     if isinstance(answer, Generation) and not edits and not answer.edits:
         _agree(model, answer, found)
     return found

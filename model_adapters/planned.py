@@ -20,6 +20,7 @@ from model_adapters.roles import decoder_roles
 from model_adapters.side_by_side import Decide, side_by_side
 from model_adapters.site import Keep
 from model_adapters.target import Target
+from model_adapters.towers import capture_towers
 
 
 @dataclass(eq=False)
@@ -54,8 +55,13 @@ class Glance:
     def capture(
         self, *, edits: Iterable[Edit] = (), keep: Keep | None = None, want: Iterable[str] = (), target: Target = None
     ) -> Capture:
-        """What one pass over the prompt shows."""
-        return capture(self.model, self.inputs, edits=edits, keep=keep, want=want, target=target)
+        """What one pass over the prompt shows, with the scores of its last token (all where a target names one)."""
+        scores = 1 if target is None else None
+        return capture(self.model, self.inputs, edits=edits, keep=keep, want=want, target=target, scores=scores)
+
+    def towers(self, *, want: Iterable[str] = ()) -> Capture:
+        """What the towers in front of the decoder do with the picture."""
+        return capture_towers(self.model, self.inputs, want=want)
 
     def blind(
         self,
@@ -67,7 +73,7 @@ class Glance:
     ) -> Capture:
         """The same without the image."""
         inputs, hiding = without_image(self.model, self.inputs, how)
-        return capture(self.model, inputs, edits=(*hiding, *edits), keep=keep, want=want)
+        return capture(self.model, inputs, edits=(*hiding, *edits), keep=keep, want=want, scores=1)
 
     def beside_blind(
         self, how: Literal["left out", "hidden"], layers: Sequence[int], decide: Decide

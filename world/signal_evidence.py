@@ -17,7 +17,6 @@ import model_adapters as ma
 from analysis.signals import Evidence, SignalTable, gather, picture_views, signals
 from analysis.words import Word
 from model_adapters.contrast_looks import noised
-from model_adapters.cost import measured as met
 
 NOISE = 700
 """Diffusion steps of the noised look: chosen on the scenes of the reference; the published 500 tell nothing there."""
@@ -120,5 +119,4 @@ def _views(model: ma.Model, pictures: Sequence[np.ndarray], text: str, film: boo
 def _encoder(model: ma.Model, inputs: ma.Inputs, asked: ma.Asked) -> np.ndarray:
     from analysis.words.encoder_decoder import encoder_attention
 
-    names = tuple(dict.fromkeys(site.name for site in met(model, inputs).shapes if site.tower == "vision"))
-    return encoder_attention(ma.capture(model, inputs, keep=ma.Keep(sites=names, heads="mean")), asked.rows)
+    return encoder_attention(ma.capture_towers(model, inputs, keep=ma.Keep(heads="mean")), asked.rows)

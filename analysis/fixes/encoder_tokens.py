@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from model_adapters import AdapterError, Capture, Keep, Site
+from model_adapters import AdapterError, Capture, Site
 
 Score = Literal["class", "single wide head", "received"]
 
@@ -18,9 +18,7 @@ def patch_scores(glance: Any, layer: int, score: Score) -> np.ndarray:
     all keys as one head over the full width; "received" the attention received from all patches, for towers without a class
     token.
     """
-    known = [site for site in getattr(glance.model.report, "seen", ()) if site.tower == "vision"]
-    keep = Keep(sites=tuple(site.name for site in known)) if known else Keep()  # rows of the decoder are not read
-    capture = glance.capture(want={"queries"}, keep=keep)
+    capture = glance.towers(want={"queries"})
     sites = [site for site in capture.sites if site.tower == "vision"]
     if not sites:
         raise AdapterError(f"{glance.model.name} has no vision tower whose attention could be read.")

@@ -49,11 +49,11 @@ def gather(
         return Evidence(answer_of(generation, asked))
     ids = [token.id for token in generation.tokens]
     sites = tuple(site.name for site in generation.sites)
-    keep = _deciding(sites, asked, ids)
-    answer = answer_in(reread(inputs, generation, keep=keep, want={"hidden", "heads"}), ids, asked)
+    keep, few = _deciding(sites, asked, ids), len(ids) + 1
+    answer = answer_in(reread(inputs, generation, keep=keep, want={"hidden", "heads"}, scores=few), ids, asked)
 
     def scores(other: Any) -> np.ndarray:
-        return scores_of(reread(other, ids, keep=Keep(sites="none")), len(ids))
+        return scores_of(reread(other, ids, keep=Keep(sites="none"), scores=few), len(ids))
 
     without = None if blind is None else _without_image(answer, asked, reread, inputs, blind)
     return Evidence(
@@ -69,11 +69,12 @@ def gather(
 
 def _without_image(answer: Answer, asked: Asked, reread: Reread, inputs: Any, blind: tuple[Any, Asked] | str) -> Answer:
     ids, sites = answer.ids.tolist(), tuple(site.name for site in answer.sites)
+    few = len(ids) + 1
     if isinstance(blind, str):
         keep = _deciding(sites, asked, ids)
-        return answer_in(reread(inputs, ids, keep=keep, edits=hidden_image(answer), want={"heads"}), ids, asked)
+        return answer_in(reread(inputs, ids, keep=keep, edits=hidden_image(answer), want={"heads"}, scores=few), ids, asked)
     keep = _deciding(sites, blind[1], ids)
-    return answer_in(reread(blind[0], ids, keep=keep, want={"heads"}), ids, blind[1])
+    return answer_in(reread(blind[0], ids, keep=keep, want={"heads"}, scores=few), ids, blind[1])
 
 
 def _deciding(sites: tuple[str, ...], asked: Asked, ids: list[int]) -> Keep:

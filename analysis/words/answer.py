@@ -176,17 +176,17 @@ def answer_in(capture: Capture, ids: Sequence[int], asked: Asked) -> Answer:
     said = np.asarray(ids, int)
     text, spans = spelled(said.tolist(), asked.decode)
     length, whole = len(asked.rows), len(asked.rows) + len(said)
-    if capture.logits.ndim != 2 or len(capture.logits) != whole:
+    if capture.logits.ndim != 2 or not len(said) < len(capture.logits) <= whole:
         raise ValueError(
             f"a pass over {whole} tokens of prompt and answer is needed. Got scores of shape {capture.logits.shape}."
         )
-    deciding = np.arange(length - 1, whole - 1)
+    deciding, logits = np.arange(length - 1, whole - 1), capture.logits[len(capture.logits) - 1 - len(said) : -1]
     sites = tuple(s for s in capture.sites if s.tower == "decoder" and capture.shapes[s][1:] == (whole, whole))
     for site in sites:
         if missing := set(deciding.tolist()) - set(np.asarray(capture.rows[site]).tolist()):
             raise ValueError(f"{len(missing)} rows that decided the answer were not kept of {site.name}: Keep(queries='all').")
     rows = tuple(tuple(_seen(capture, site, int(row)) for site in sites) for row in deciding)
-    return Answer(text, said, spans, capture.logits[deciding], sites, rows, asked.rows, asked.sizes, asked.decode, capture)
+    return Answer(text, said, spans, logits, sites, rows, asked.rows, asked.sizes, asked.decode, capture)
 
 
 def _seen(capture: Capture, site: Site, row: int) -> np.ndarray:
