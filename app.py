@@ -2,6 +2,11 @@
 
 import streamlit as st
 
-from ui import faults, session, tensors
+from ui import faults, index_html, session, tensors
 
-app = st.App("ui/frame.py", lifespan=session.lifespan, routes=tensors.ROUTES, on_script_error=faults.on_script_error)
+app = st.App(
+    "ui/frame.py",
+    lifespan=session.lifespan,
+    routes=[*index_html.ROUTES, *tensors.ROUTES],
+    on_script_error=faults.on_script_error,
+)

@@ -13,18 +13,22 @@ log = logging.getLogger(__name__)
 
 def show(error: BaseException) -> None:
     """A sentence on what happened and what to do; nothing that was chosen is lost."""
-    if _is_clear(error):
-        st.error(str(error), icon=":material/error:")
-    else:
+    if not _is_clear(error):
         log.error("unexpected", exc_info=error)
-        st.error(
-            f"Something went wrong here ({type(error).__name__}). Nothing you chose is lost: try again, or choose another "
-            "model or picture. The server's log has the details.",
-            icon=":material/error:",
-        )
+    st.error(sentence(error), icon=":material/error:")
     if os.environ.get("HEADLIGHT_DEVELOPER"):
         with st.expander("Details"):
             st.code("".join(traceback.format_exception(error)), language=None)
+
+
+def sentence(error: BaseException) -> str:
+    """What happened and what to do, for people."""
+    if _is_clear(error):
+        return str(error)
+    return (
+        f"Something went wrong here ({type(error).__name__}). Nothing you chose is lost: try again, or choose another "
+        "model or picture. The server's log has the details."
+    )
 
 
 def on_script_error(error: Exception) -> bool:

@@ -5,14 +5,14 @@ from pathlib import Path
 import streamlit as st
 
 from ui import pickers, session, sign_in, state
-from ui.frame_pages import SECTIONS
+from ui.frame_pages import SECTIONS, address
 from ui.lessons import panel
 
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 def _page(path: str, title: str, icon: str) -> st.Page:
-    return st.Page(_ROOT / "pages" / f"{path}.py", title=title, icon=f":material/{icon}:", url_path=path.replace("/", "-"))
+    return st.Page(_ROOT / "pages" / f"{path}.py", title=title, icon=f":material/{icon}:", url_path=address(path))
 
 
 st.set_page_config(page_title="Headlight", page_icon=str(_ROOT / "assets" / "icon.png"), layout="wide")

@@ -25,3 +25,8 @@ SECTIONS = {
     "Trust": [("trust/benchmark", "Trust", "balance")],
     "About": [("about/methods", "Methods", "menu_book"), ("about/models", "Models", "deployed_code")],
 }
+
+
+def address(path: str) -> str:
+    """What stands in the link for a page."""
+    return path.replace("/", "-")

@@ -122,7 +122,7 @@ def _glance(*, towers_too: bool) -> None:
     """What the check found, in one line, and the card behind it."""
     found = session.loaded(model_name(), weights())
     if found is None:
-        st.caption(":material/error: could not be loaded" if _failed() else ":material/hourglass_top: loading …")
+        session.loading(model_name(), weights())
         return
     mark = ":material/verified:" if found.report.passed else ":material/warning:"
     with st.popover(f"{mark} {len(found.report.seen)} attention sites", width="stretch", help=found.report.sentence):
@@ -132,12 +132,6 @@ def _glance(*, towers_too: bool) -> None:
         cards.show_report(found.report)
     if towers_too and len(towers(found)) > 1:
         controls.pick("tower", "Tower", towers(found), format=str.capitalize, help="Which part of the model is looked at.")
-
-
-def _failed() -> bool:
-    """Whether the chosen model cannot be loaded; pages that need it say why."""
-    job = session.jobs().find(("model", model_name(), weights()))
-    return job is not None and job.future.done() and job.future.exception() is not None
 
 
 @lru_cache(maxsize=32)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,24 @@ def loaded(name: str, weights: str) -> Model | None:
     """The model if it is there already; its loading is begun otherwise."""
     future = _start_model(name, weights).future
     return future.result() if future.done() and future.exception() is None else None
+
+
+def loading(name: str, weights: str) -> None:
+    """A line on a model that is not there: that it loads, or why it cannot be loaded. It changes by itself."""
+    future = _start_model(name, weights).future
+    if future.done() and (error := future.exception()) is not None:
+        from ui.faults import sentence
+
+        st.caption(f":material/error: could not be loaded. {sentence(error)}")
+    else:
+        _follow(future)
+
+
+@st.fragment(run_every=_POLL)
+def _follow(future: Future[Any]) -> None:
+    if future.done():
+        st.rerun()
+    st.caption(":material/hourglass_top: loading …")
 
 
 def model(name: str, weights: str) -> Model:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import socket
 import subprocess
@@ -74,12 +73,6 @@ def local(address: str, server: str) -> bool:
     return address.startswith((server, server.replace("http", "ws", 1), "data:", "blob:"))
 
 
-def _is_fault(message) -> bool:
-    """Whether a console message is an error; on a deep link Streamlit itself asks below the page first, and gets a 404."""
-    probing = re.search(r"//[^/]+/[^/]+/_stcore/(health|host-config)$", message.location.get("url", ""))
-    return message.type == "error" and not probing
-
-
 @contextmanager
 def watched_page(browser, server: str, **options):
     """A page of that server. On leaving, any page error, console error or request to another host fails the test."""
@@ -87,7 +80,7 @@ def watched_page(browser, server: str, **options):
     context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
     page = context.new_page()
     page.on("pageerror", lambda error: faults.append(f"page error: {error}"))
-    page.on("console", lambda message: faults.append(f"console: {message.text}") if _is_fault(message) else None)
+    page.on("console", lambda message: faults.append(f"console: {message.text}") if message.type == "error" else None)
     page.on("request", lambda request: None if local(request.url, server) else faults.append(f"asked {request.url}"))
     try:
         yield page

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.app.pages import opened, settled
-from ui import session
+from ui import index_html, session
 from world.vocabulary import CATEGORIES
 
 
@@ -59,6 +59,24 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence_and_can_be_tried_again():
     page = settled(opened("about/models", model="timm:vit_tiny_patch16_22"), lambda page: page.error)
     assert "Near names: vit_tiny_patch16_224" in page.error[0].value
     assert any(button.label == "Try again" for button in page.button)
+
+
+def test_the_sidebar_says_why_a_model_cannot_be_loaded_on_pages_that_need_none():
+    failed = ("model", "timm:vit_tiny_patch16_22", "random")
+    session.jobs().start(failed, _refuse, label="").future.exception(timeout=10)
+    page = opened("about/methods", model=failed[1]).run()
+    assert any("could not be loaded. No such model; near: another" in caption.value for caption in page.sidebar.caption)
+    assert not any("loading" in caption.value for caption in page.sidebar.caption)
+
+
+def _refuse(progress):
+    raise ValueError("No such model; near: another")
+
+
+def test_every_page_has_its_answer_with_the_place_of_the_server():
+    routes = {route.path for route in index_html.ROUTES}
+    assert {"/", "/look-attention", "/heads-passport", "/about-models"} <= routes
+    assert "BACKEND_BASE_URL" in index_html.page() and "<title>Headlight</title>" in index_html.page()
 
 
 def test_an_upload_of_somebody_else_is_not_shown():

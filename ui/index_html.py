@@ -1,0 +1,38 @@
+"""The first answer of the server: Streamlit's own page, told where the server is.
+
+On a deep link the page would look for its server below the link first, and put two errors into the console when it is
+not there. All pages of the app lie side by side, so the server is where the link's folder is.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from streamlit.file_util import get_static_dir
+
+from ui.frame_pages import SECTIONS, address
+
+_TITLE = "<title>Streamlit</title>"
+_OURS = (
+    '<title>Headlight</title>\n    <script>window.__streamlit = { BACKEND_BASE_URL: new URL(".", location.href).href }</script>'
+)
+
+
+@lru_cache(maxsize=1)
+def page() -> str:
+    """The page as the browser gets it."""
+    return (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8").replace(_TITLE, _OURS)
+
+
+def _index(request: Request) -> HTMLResponse:
+    return HTMLResponse(page(), headers={"Cache-Control": "no-cache"})
+
+
+ROUTES: list[Route] = [Route("/", _index, methods=["GET"])] + [
+    Route(f"/{address(path)}", _index, methods=["GET"]) for listed in SECTIONS.values() for path, *_ in listed
+]
+"""For `st.App(routes=...)`: the root and every page."""
