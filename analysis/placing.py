@@ -16,7 +16,7 @@ def by_umap(vectors: np.ndarray, neighbours: int, seed: int, watch: Watch | None
     """[P, 2]."""
     from umap import UMAP  # compiles for seconds when it is imported
 
-    bar = {} if watch is None else {"tqdm_kwds": {"disable": False, "file": _Bar(watch), "mininterval": 0.2}}
+    bar = {} if watch is None else {"tqdm_kwds": {"disable": False, "file": _Bar(watch), "mininterval": 0, "miniters": 1}}
     near = min(neighbours, len(vectors) - 1)
     return UMAP(n_neighbors=near, init="pca", random_state=seed, n_jobs=1, **bar).fit_transform(vectors)
 

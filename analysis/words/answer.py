@@ -100,12 +100,16 @@ class Answer:
 
     def groups(self, step: int) -> np.ndarray:
         """[T + step] of `GROUPS`: what each key of token `step` belongs to."""
-        return groups_of(self.keys(step))
+        return np.concatenate([self._prompt_groups, np.full(step, "answer", object)])
+
+    @cached_property
+    def _prompt_groups(self) -> np.ndarray:
+        return groups_of(self.prompt)
 
     @cached_property
     def image(self) -> np.ndarray:
         """[T] bool: the tokens of the prompt that hold image; an answer without any is refused."""
-        found = groups_of(self.prompt) == "image"
+        found = self._prompt_groups == "image"
         if not found.any():
             roles = sorted({str(role) for role in self.prompt.roles})
             raise ValueError(

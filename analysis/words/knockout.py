@@ -10,8 +10,8 @@ import numpy as np
 
 from analysis.registry import Range, method
 from analysis.results import Curve, TokenMap
-from analysis.words.answer import Answer, log_softmax
-from analysis.words.runs import AnswerRun, checked_run, places_of, positions, where
+from analysis.words.answer import Answer
+from analysis.words.runs import AnswerRun, checked_run, log_probability, places_of, positions, where
 from analysis.words.word_maps import on_image
 from analysis.words.words import Word
 from model_adapters.edits import Block
@@ -77,13 +77,13 @@ def knockout(
     if unknown:
         raise ValueError(f"routes must be of {list(_ENDS)}. Got {unknown}.")
     numbers = sorted({site.layer for site in answer.sites})
-    base = _score(answer, checked_run(answer, run), chosen)
+    base = log_probability(answer, checked_run(answer, run), chosen)
     drops: dict[str, list[float]] = {route: [] for route in routes}
     for done, start in enumerate(range(len(numbers))):
         for route in routes:
             queries, keys = _route(answer, route)
             edit = Block(where(answer, numbers[start : start + window], queries, keys))
-            drops[route].append(base - _score(answer, run((edit,)), chosen))
+            drops[route].append(base - log_probability(answer, run((edit,)), chosen))
         if progress is not None:
             progress((done + 1) / len(numbers))
     return Knockout(np.array(numbers), {route: np.array(d) for route, d in drops.items()}, window, chosen.text)
@@ -125,13 +125,13 @@ def hidden_tokens(
     cells = cells_of(answer, grid, image)
     seen, others = positions(answer)
     layers = [site.layer for site in answer.sites]
-    base = _score(answer, checked_run(answer, run), chosen)
+    base = log_probability(answer, checked_run(answer, run), chosen)
     values = np.zeros(len(answer.prompt))
     there = sorted({int(cell) for cell in cells if cell >= 0})
     for done, cell in enumerate(there):
         members = np.flatnonzero(cells == cell)
         keys = [i for i in seen if i not in set(members.tolist())] if keep else members.tolist()
-        lost = base - _score(answer, run((Block(where(answer, layers, others, keys)),)), chosen) if keys else 0.0
+        lost = base - log_probability(answer, run((Block(where(answer, layers, others, keys)),)), chosen) if keys else 0.0
         values[members] = lost
         if progress is not None:
             progress((done + 1) / len(there))
@@ -203,8 +203,3 @@ def _route(answer: Answer, route: str) -> tuple[list[int], tuple[int, ...]]:
     queries = queries | {last} if "answer" in reading else queries - {last}
     keys = tuple(place for place in places_of(answer, read) if place != last or read != "question")
     return sorted(queries), keys
-
-
-def _score(answer: Answer, scores: np.ndarray, word: Word) -> float:
-    steps = list(word.steps)
-    return float(log_softmax(scores[steps])[np.arange(len(steps)), answer.ids[steps]].sum())

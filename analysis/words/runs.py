@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.words.answer import Answer, groups_of
+from analysis.words.answer import Answer, groups_of, log_softmax
+from analysis.words.words import Word
 from model_adapters import Where
 from model_adapters.edits import Block, Edit
 
@@ -39,6 +40,12 @@ def checked_run(answer: Answer, run: AnswerRun) -> np.ndarray:
     if scores.shape != answer.logits.shape:
         raise ValueError(f"the run gives scores {scores.shape}, the answer has {answer.logits.shape}: they are of two answers.")
     return scores
+
+
+def log_probability(answer: Answer, scores: np.ndarray, word: Word) -> float:
+    """The log-probability of a word under these scores [A, V], all its tokens together."""
+    steps = list(word.steps)
+    return float(log_softmax(scores[steps])[np.arange(len(steps)), answer.ids[steps]].sum())
 
 
 def positions(answer: Answer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -97,15 +97,18 @@ def image_mass(answer: Answer, step: int) -> np.ndarray:
 
 
 def _shares(answer: Answer, step: int) -> np.ndarray:
-    groups, rows = answer.groups(step), answer.rows[step]
+    members, rows = _members(answer, step).astype(np.float64), answer.rows[step]
     heads = max(len(row) for row in rows)
     values = np.full((len(rows), heads, len(GROUPS)), np.nan)
     for layer, row in enumerate(rows):
-        for number, group in enumerate(GROUPS):
-            values[layer, : len(row), number] = row[:, groups == group].sum(-1, dtype=np.float64)
+        values[layer, : len(row)] = row @ members
     return values
 
 
 def _counts(answer: Answer, step: int) -> np.ndarray:
-    groups = answer.groups(step)
-    return np.array([(groups == group).sum() for group in GROUPS])
+    return _members(answer, step).sum(0)
+
+
+def _members(answer: Answer, step: int) -> np.ndarray:
+    """[T + step, G] bool: which group each key of a token belongs to."""
+    return answer.groups(step)[:, None] == np.array(GROUPS, object)

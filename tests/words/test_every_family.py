@@ -22,6 +22,8 @@ KINDS = ("word", "signal")
 TAUGHT = {"combined_score"}
 """Works on a table of many answers."""
 TWO_HOPS = {"two_hop_word_map", "two_hop_relevance"}
+FEW: dict[str, dict[str, int]] = {"patch_importance": {"grid": 2, "draws": 2}}
+"""Of what takes many passes, a few."""
 NAMES = sorted(m.name for m in METHODS.values() if m.kind.startswith(KINDS) and m.name not in TAUGHT)
 
 
@@ -72,7 +74,7 @@ def called(name: str, given: dict[str, object], answer: Answer) -> object:
     parameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     missing = {p.name for p in parameters if p.default is p.empty} - set(given)
     assert not missing, f"{name} asks for {missing}, which this test does not know"
-    return function(**{p.name: given[p.name] for p in parameters if p.name in given})
+    return function(**{p.name: given[p.name] for p in parameters if p.name in given}, **FEW.get(name, {}))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
