@@ -113,21 +113,27 @@ def sink_whatifs(
     cases = [(run, tuple(s)) for run, s in zip(runs, sinks, strict=True) if len(s)]
     if not cases:
         raise ValueError("no image has a sink token, so there is nothing to take away.")
-    rng = np.random.default_rng(seed)
+    draw = np.random.default_rng(seed)
 
     def changes(tokens: Sequence[int]) -> dict[str, tuple[Edit, ...]]:
         return interventions(tokens, dims, tower=tower, layer=layer, means=means, blocked=blocked, added=added)
 
     effects: dict[str, list[list[Effect]]] = {name: [] for name in changes((0,))}
     for run, tokens in cases:
-        before = run(())
-        pool = np.setdiff1d(np.asarray(candidates), tokens)
-        if len(pool) < len(tokens):
-            raise ValueError(f"{len(tokens)} random tokens are needed, but only {len(pool)} candidates are no sinks.")
-        sets = [tokens, *(tuple(rng.choice(pool, len(tokens), replace=False)) for _ in range(draws))]
+        before, sets = run(()), [tokens, *_others(tokens, candidates, draws, draw)]
         for name, per in effects.items():
             per.append([effect(before, run(changes(s)[name])) for s in sets])
     return tuple(SinkWhatIf(name, _mean(per, 0), tuple(_mean(per, i + 1) for i in range(draws))) for name, per in effects.items())
+
+
+def _others(
+    tokens: tuple[int, ...], candidates: Sequence[int], draws: int, draw: np.random.Generator
+) -> list[tuple[int, ...]]:
+    """Sets of as many tokens that are none of these."""
+    pool = np.setdiff1d(np.asarray(candidates), tokens)
+    if len(pool) < len(tokens):
+        raise ValueError(f"{len(tokens)} random tokens are needed, but only {len(pool)} candidates are no sinks.")
+    return [tuple(draw.choice(pool, len(tokens), replace=False)) for _ in range(draws)]
 
 
 def _mean(per_image: list[list[Effect]], draw: int) -> Effect:

@@ -26,7 +26,6 @@ MOST = 5
 def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
     """Several pruners over the five budgets of the benchmark, on several pictures."""
     import analysis
-    from ui.figures.fewer import fewer_curves as drawn
     from ui.set_jobs import span
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -55,18 +54,22 @@ def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
         label="Answering at every budget", button="Compare pruners",
         estimate=f"{answers} answers of at most {longest} tokens, about {span(answers * cost)}.",
     )  # fmt: skip
-    if found is None:
-        return
+    if found is not None:
+        snippet = fix_snippet.curves_snippet(asking_of(bench.question), wanted, ask, stream, count, longest)
+        _show(found, ask, snippet)
+
+
+def _show(found: fewer_curves.FewerCurves, ask: fewer_curves.Ask, snippet: str) -> None:
+    """One measure against one cost."""
+    from ui.figures.fewer import fewer_curves as drawn
+
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measures = [m for m in fewer_curves.MEASURES if m != "accuracy" or ask == "pope"]
         measure = controls.pick("few-curve", "Shown", measures, format=lambda m: fewer_curves.MEASURES[m])
         against = controls.pick("few-against", "Against", list(fewer_curves.AGAINST), format=lambda a: AGAINST_SHORT[a])
     figure = drawn(found, measure, against)
     st.plotly_chart(figure, key="fewer-curves", width="stretch", config={"displayModeBar": False})
-    page.take_away(
-        found, figure, key="fewer-curves-away", title="Fewer visual tokens",
-        snippet=fix_snippet.curves_snippet(asking_of(bench.question), wanted, ask, stream, count, longest),
-    )  # fmt: skip
+    page.take_away(found, figure, key="fewer-curves-away", title="Fewer visual tokens", snippet=snippet)
     st.caption(f"{found.said} Grey: what every pruner has to beat. {fewer.BUDGETS_DIFFER}")
 
 

@@ -6,7 +6,7 @@ A distribution says something of a word only if both were measured alike, so the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -66,19 +66,10 @@ def evidence_of(
         check: called between looks; may raise to stop.
     """
     inputs = _prepared(model, pictures, text, film)
-    asked = ma.asked(model, inputs)
-    missing: dict[str, str] = {}
-
-    def tried(look: str, make: Callable[[], _T]) -> _T | None:
-        check()
-        try:
-            return make()
-        except (ma.AdapterError, ValueError) as error:
-            missing[look] = str(error)
-            return None
-
+    asked, looks = ma.asked(model, inputs), _Looks(check)
+    tried = looks.tried
     blind = tried("blind", lambda: _without_image(model, text)) or "hide"
-    missing.pop("blind", None)  # hidden instead
+    looks.missing.pop("blind", None)  # hidden instead
     found = gather(
         generation,
         asked,
@@ -90,7 +81,24 @@ def evidence_of(
         lens=lens or tried("lens", lambda: ma.lens(model, inputs)),
     )
     encoder = tried("encoder", lambda: _encoder(model, inputs, asked))
-    return Gathered(replace(found, encoder=encoder), missing)
+    return Gathered(replace(found, encoder=encoder), looks.missing)
+
+
+@dataclass
+class _Looks:
+    """Looks at an answer that a model may not allow."""
+
+    check: Callable[[], None]
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def tried(self, look: str, make: Callable[[], _T]) -> _T | None:
+        """What is made; None where it is refused, and the reason is kept."""
+        self.check()
+        try:
+            return make()
+        except (ma.AdapterError, ValueError) as error:
+            self.missing[look] = str(error)
+            return None
 
 
 def _prepared(model: ma.Model, pictures: Sequence[np.ndarray], text: str, film: bool) -> ma.Inputs:

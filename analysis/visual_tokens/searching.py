@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -56,29 +56,46 @@ def search_budgets(
         progress: told the share of layers that are settled.
         cancelled: asked before each try; True ends the search with what was found so far.
     """
-    making = Making(capture, look)
-    tried: list[tuple[int, int, float]] = []
-    least, finished = float(loss(making.plan("search_budgets"))), True
-    if least > allowed:
-        raise ValueError(f"a loss of {allowed} is allowed, but with all visual tokens it is {least:.3g} already.")
+    making, never = Making(capture, look), lambda: False
+    all_kept = float(loss(making.plan("search_budgets")))
+    if all_kept > allowed:
+        raise ValueError(f"a loss of {allowed} is allowed, but with all visual tokens it is {all_kept:.3g} already.")
+    tries, finished = _Tries(loss, allowed, precision, cancelled or never, least=all_kept), True
     for layer in range(1, making.first.depth):
         scores = np.where(making.alive, asked_for(making, layer, read), -np.inf)
-        low, high = 0, int(making.alive.sum())
-        while high - low > precision and finished:
-            if cancelled is not None and cancelled():
-                finished = False
-                break
-            count = (low + high) // 2
-            found = float(loss(_with(making, layer, best(scores, count)).plan("search_budgets")))
-            tried.append((layer, count, found))
-            low, high, least = (low, count, found) if found <= allowed else (count, high, least)
-        making.keep(layer, best(scores, high))
+        count, finished = tries.fewest(making, layer, scores)
+        making.keep(layer, best(scores, count))
         if not finished:
             break
         if progress is not None:
             progress(layer / (making.first.depth - 1))
     said = "After the published idea; tokens are ranked by attention, and each number is found by halving."
-    return BudgetSearch(making.plan("search_budgets", said), tuple(tried), least, finished)
+    return BudgetSearch(making.plan("search_budgets", said), tuple(tries.made), tries.least, finished)
+
+
+@dataclass
+class _Tries:
+    """Plans that were tried, one layer after the other."""
+
+    loss: Loss
+    allowed: float
+    precision: int
+    cancelled: Callable[[], bool]
+    least: float
+    """The loss of the best plan so far."""
+    made: list[tuple[int, int, float]] = field(default_factory=list)
+
+    def fewest(self, making: Making, layer: int, scores: np.ndarray) -> tuple[int, bool]:
+        """How few tokens a layer may be left with, found by halving; and whether that was found before a cancel."""
+        low, high = 0, int(making.alive.sum())
+        while high - low > self.precision:
+            if self.cancelled():
+                return high, False
+            count = (low + high) // 2
+            found = float(self.loss(_with(making, layer, best(scores, count)).plan("search_budgets")))
+            self.made.append((layer, count, found))
+            low, high, self.least = (low, count, found) if found <= self.allowed else (count, high, self.least)
+        return high, True
 
 
 def _with(making: Making, layer: int, chosen: np.ndarray) -> Making:

@@ -58,10 +58,10 @@ def patch_importance(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> PatchImportance:
-    """(f(x) - max f(x + z)) / f(x) in per cent: f the word's probability, z ~ U(-1, 1) on a group of image tokens.
+    """What a word loses by noise on a group of image tokens at the input of one layer, for every group and layer.
 
-    The mildest of ten draws counts, after Lee et al.; theirs is the score of a benchmark, here it is the probability of one
-    word. One pass per layer, group and draw.
+    (f(x) - max f(x + z)) / f(x) in per cent with z ~ U(-1, 1): the mildest of ten draws counts, after Lee et al.; their f is
+    the score of a benchmark, here it is the probability of one word. One pass per layer, group and draw.
 
     Args:
         answer: read again with want={"hidden"}.
@@ -86,10 +86,9 @@ def patch_importance(
             values[row, group] = -100 * np.expm1(mildest - base)
             if progress is not None:
                 progress((row + (done + 1) / len(groups)) / len(numbers))
-    label = f"fall of the probability of {chosen.text!r} under noise at layer {{}}, per cent"
-    shown = zip(numbers, np.where(cells >= 0, values[:, cells], 0.0), strict=True)
-    maps = tuple(on_image(answer, row, image, label.format(layer), signed=True) for layer, row in shown)
-    return PatchImportance(values, numbers, maps, chosen.text)
+    label = f"fall of the probability of {chosen.text!r}, per cent: noise at layer "
+    maps = (on_image(answer, row[cells], image, f"{label}{n}", signed=True) for n, row in zip(numbers, values, strict=True))
+    return PatchImportance(values, numbers, tuple(maps), chosen.text)
 
 
 def _disturbed(answer: Answer, layer: int, places: np.ndarray, noise: float, draw: np.random.Generator) -> SetHidden:
