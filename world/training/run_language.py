@@ -1,9 +1,5 @@
 """Train the models that read and speak: `python -m world.training.run_language lvlm --work DIR`."""
 
-import argparse
-import logging
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,9 +9,9 @@ from transformers import LlavaForConditionalGeneration
 from world.datasets import TRAINING, SceneStream
 from world.scenes import UNBIASED
 from world.training.clip import MatchingTask, new_clip
-from world.training.loop import Schedule, Task, train
+from world.training.command import train_by_command
+from world.training.loop import Schedule, Task
 from world.training.lvlm import InstructionTask, new_lvlm
-from world.training.together import join, rank_and_count
 
 PLANS = {
     "lvlm": Schedule(3200, 1e-3, muon=4.0),
@@ -51,25 +47,5 @@ def language_task(name: str, work: Path, seed: int, batch: int | None = None) ->
     return InstructionTask(with_adapter(model), SceneStream(stream.seed + 2, UNBIASED), batch or 8)
 
 
-def main() -> None:
-    """Train one model and leave its checkpoint in the work folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=list(PLANS))
-    parser.add_argument("--work", type=Path, default=Path(".cache/world"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seconds", type=float, default=math.inf)
-    parser.add_argument("--batch", type=int)
-    options = parser.parse_args()
-    join()
-    level = logging.INFO if rank_and_count()[0] == 0 else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(message)s")
-    plan = PLANS[options.name]
-    plan = replace(plan, steps=options.steps or plan.steps, seconds=options.seconds)
-    task = language_task(options.name, options.work, options.seed, options.batch)
-    done, seconds = train(task, plan, options.work / f"{options.name}-{options.seed}.pt")
-    logging.info("%s: %d steps in %.0f s", options.name, done, seconds)
-
-
 if __name__ == "__main__":
-    main()
+    train_by_command(PLANS, language_task, __doc__)

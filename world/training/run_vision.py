@@ -1,19 +1,15 @@
 """Train the vision models: `python -m world.training.run_vision tower --work DIR`."""
 
-import argparse
-import logging
-import math
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from world.datasets import TRAINING, SceneStream
-from world.training.loop import Schedule, train
+from world.training.command import train_by_command
+from world.training.loop import Schedule
 from world.training.seeing import SeeingTask
 from world.training.sinks import PlantedSink
 from world.training.swin import SWIN_ARGUMENTS, SWIN_CELL, new_swin, swin_features
-from world.training.together import join, rank_and_count
 from world.training.vit import REGISTERS, VIT_ARGUMENTS, add_registers, new_vit, vit_features
 
 # How many steps each model gets, and its highest learning rate.
@@ -26,6 +22,7 @@ PLANS = {
 }
 # Where stereotypes explain most of what is there, shapes are learnt slowly: seeing is taught on an even mix.
 UNBIASED_SHARE = 0.5
+BATCH = 24
 STARTS_FROM = {"vit": "tower", "vit-registers": "vit", "vit-sinks": "vit"}
 
 
@@ -33,16 +30,16 @@ def _started(name: str, work: Path, seed: int) -> dict[str, torch.Tensor]:
     return torch.load(work / f"{STARTS_FROM[name]}-{seed}.pt", map_location="cpu", weights_only=True)["module"]
 
 
-def vision_task(name: str, work: Path, seed: int, batch: int = 24) -> SeeingTask:
+def vision_task(name: str, work: Path, seed: int, batch: int | None = None) -> SeeingTask:
     """The task that trains `name`; later models start from the checkpoint of an earlier one."""
     torch.manual_seed(seed)
     offset = 10 * list(PLANS).index(name)
     stream = SceneStream(TRAINING.seed + 1000 * seed + offset, TRAINING.bias, UNBIASED_SHARE)
     if name == "swin":
         width = SWIN_ARGUMENTS["embed_dim"] * 2 ** (len(SWIN_ARGUMENTS["depths"]) - 1)
-        return SeeingTask(new_swin(), width, swin_features, stream, SWIN_CELL, batch)
+        return SeeingTask(new_swin(), width, swin_features, stream, SWIN_CELL, batch or BATCH)
     registers = REGISTERS if name == "vit-registers" else {}
-    task = SeeingTask(new_vit(**registers), VIT_ARGUMENTS["embed_dim"], vit_features, stream, batch=batch)
+    task = SeeingTask(new_vit(**registers), VIT_ARGUMENTS["embed_dim"], vit_features, stream, batch=batch or BATCH)
     if name == "vit-sinks":
         task.extra = PlantedSink(task.module.backbone)
     if name in STARTS_FROM:
@@ -63,25 +60,5 @@ def _fitted(weights: dict[str, torch.Tensor], task: SeeingTask) -> dict[str, tor
     return heads | {f"backbone.{key}": value for key, value in backbone.items()}
 
 
-def main() -> None:
-    """Train one model and leave its checkpoint in the work folder."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=list(PLANS))
-    parser.add_argument("--work", type=Path, default=Path(".cache/world"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seconds", type=float, default=math.inf)
-    parser.add_argument("--batch", type=int, default=24)
-    options = parser.parse_args()
-    join()
-    logging.basicConfig(level=logging.INFO if rank_and_count()[0] == 0 else logging.WARNING, format="%(asctime)s %(message)s")
-    options.work.mkdir(parents=True, exist_ok=True)
-    plan = PLANS[options.name]
-    plan = replace(plan, steps=options.steps or plan.steps, seconds=options.seconds)
-    task = vision_task(options.name, options.work, options.seed, options.batch)
-    done, seconds = train(task, plan, options.work / f"{options.name}-{options.seed}.pt")
-    logging.info("%s: %d steps in %.0f s", options.name, done, seconds)
-
-
 if __name__ == "__main__":
-    main()
+    train_by_command(PLANS, vision_task, __doc__)
