@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,6 +75,14 @@ class Model:
     def _attention_modules(self) -> frozenset[str]:
         seen = {site.name for site in self.report.seen}
         return frozenset(seen | {n for n, m in self.module.named_modules() if n and says_attention(n, m)})
+
+    @cached_property
+    def form(self) -> str:
+        """A hash of the module's parts, their shapes and its configuration: all that it is but its weights."""
+        named = [(name, type(part).__name__) for name, part in self.module.named_modules()]
+        shapes = [(name, tuple(p.shape)) for name, p in self.module.named_parameters()]
+        config = self.config.to_json_string() if hasattr(self.config, "to_json_string") else ""
+        return hashlib.sha256(repr([self.kind, named, shapes, config]).encode()).hexdigest()[:32]
 
     @property
     def config(self) -> Any:

@@ -57,11 +57,14 @@ class Recorder:
     bytes: int = 0
     step: int = 0
     _waiting: int = 0
+    _fresh: list[Record] = field(default_factory=list)
+    """Those of the step that is running: what belongs to earlier ones lies in memory already."""
 
     def meets(self, site: Site, step: int) -> None:
         """A site is met in this step."""
         self.step = step
-        self.records[step, site] = Record()
+        self.records[step, site] = record = Record()
+        self._fresh.append(record)
 
     def passes(self, site: Site, lead_and_queries: torch.Size, keys: int, batch: int, width: int = 0) -> None:
         """A site ran of which nothing is kept: only its shape is noted."""
@@ -145,13 +148,14 @@ class Recorder:
 
     def step_ends(self) -> None:
         """Move what was kept off the accelerator."""
-        for record in self.records.values():
+        for record in self._fresh:
             for name in ("weights", "queries", "keys", "values", "heads"):
                 value = getattr(record, name)
                 if value is not None and value.device.type != "cpu":
                     setattr(record, name, value.cpu())
         if "gradients" not in self.want:
             self.hiddens = {k: v.cpu() for k, v in self.hiddens.items()}
+        self._fresh.clear()
         self._waiting = 0
 
     # ---- rows of weights

@@ -26,7 +26,7 @@ from model_adapters.products import Products
 from model_adapters.recorder import Recorder
 from model_adapters.site import Keep, Kind, Site
 from model_adapters.survivors import Kept
-from model_adapters.trail import Observer, follow
+from model_adapters.trail import Observer, around, follow
 from model_adapters.where import RoleSource, Scope
 
 
@@ -73,17 +73,20 @@ class AttentionTap(TorchFunctionMode, Observer):
         """By block the prompt's tokens that its cache holds, where tokens were dropped or merged."""
         self.step = -1
         self.ran: set[str] = set()
-        """The names of all modules that ran."""
+        """The names of the modules that ran, of those that it is told of."""
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, self.roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
         self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels, kept)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
+        self._declared: dict[str, int | None] = {}
         self._watching = bool(self._blocks.residual)
         self._products = Products()
         self._open = ExitStack()
         self._scopes = None if self._needs_all(scopes) else scopes
+        if self._scopes is not None:
+            self.names = around(root, self._scopes) | self.labels.blocks
         self._depth = 0
         self._first_block = ""
 
@@ -152,9 +155,9 @@ class AttentionTap(TorchFunctionMode, Observer):
     # ---- what the functions tell
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        kwargs = kwargs or {}
         if func not in _ATTENTION and not self._watching and not self._products.pending:
-            return func(*args, **kwargs)
+            return func(*args, **kwargs) if kwargs else func(*args)
+        kwargs = kwargs or {}
         if func is SDPA:
             return self._sdpa(func, args, kwargs)
         if func in SOFTMAX:
@@ -168,7 +171,7 @@ class AttentionTap(TorchFunctionMode, Observer):
     def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         raw = sdpa_arguments(args, kwargs)
         modules = [m for _, m in self.stack]
-        heads = declared_heads(modules)
+        heads = self._heads()
         call = attention.unpacked(raw, modules, heads)
         if call.query.dim() < 3:
             return func(*args, **kwargs)
@@ -194,7 +197,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             return func(*args, **kwargs)
         flipped = event.dim == -2
         shape = event.scores.shape if not flipped else event.scores.transpose(-1, -2).shape
-        heads = declared_heads([m for _, m in self.stack])
+        heads = self._heads()
         site = self._next_site("factorised" if flipped else "softmax", head_count(tuple(shape[:-2]), heads))
         stages = self._stages(site)
         if not self.recorder.takes(site) and not any(stages.values()):
@@ -253,6 +256,11 @@ class AttentionTap(TorchFunctionMode, Observer):
         if name not in self._label:
             self._label[name] = self.labels[name]
         return self._label[name]
+
+    def _heads(self) -> int | None:
+        if self.here not in self._declared:
+            self._declared[self.here] = declared_heads([m for _, m in self.stack])
+        return self._declared[self.here]
 
     def _stages(self, site: Site) -> dict[str, list]:
         if not self.edits:

@@ -17,6 +17,7 @@ from torch.overrides import _get_current_function_mode_stack, _pop_mode, _push_m
 
 _observers: ContextVar[tuple[Observer, ...]] = ContextVar("headlight_observers", default=())
 _hooked: weakref.WeakSet[nn.Module] = weakref.WeakSet()
+_around: weakref.WeakKeyDictionary[nn.Module, dict[frozenset[str], frozenset[str]]] = weakref.WeakKeyDictionary()
 
 _PLAIN = (
     nn.Linear, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm,
@@ -28,8 +29,10 @@ _PLAIN = (
 class Observer:
     """What follows a model: the names of the modules being run, innermost last, and two events to override."""
 
-    def __init__(self, root: nn.Module) -> None:
+    def __init__(self, root: nn.Module, names: frozenset[str] | None = None) -> None:
         self.root = root
+        self.names = names
+        """The modules that it is told of; None for all."""
         self.stack: list[tuple[str, nn.Module]] = []
 
     def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
@@ -70,6 +73,16 @@ def unobserved() -> Iterator[None]:
             _push_mode(mode)
 
 
+def around(root: nn.Module, names: frozenset[str]) -> frozenset[str]:
+    """These modules, all inside them, and all that they are inside of."""
+    known = _around.setdefault(root, {})
+    if names not in known:
+        within = tuple(f"{name}." for name in names)
+        above = {"", *(name[:end] for name in names for end, mark in enumerate(name) if mark == ".")}
+        known[names] = frozenset(names | above | {name for name, _ in root.named_modules() if name.startswith(within)})
+    return known[names]
+
+
 def install(root: nn.Module) -> None:
     """Put the inert hooks on a model; doing it twice changes nothing."""
     if root in _hooked:
@@ -88,7 +101,7 @@ def _hook(owner: weakref.ref[nn.Module], name: str, module: nn.Module) -> None:
             return None
         changed = None
         for observer in observers:
-            if observer.root is owner():
+            if observer.root is owner() and (observer.names is None or name in observer.names):
                 observer.stack.append((name, module))
                 changed = observer.entered(name, module, *(changed or (args, kwargs))) or changed
         return changed
@@ -99,7 +112,7 @@ def _hook(owner: weakref.ref[nn.Module], name: str, module: nn.Module) -> None:
             return None
         changed = None
         for observer in reversed(observers):
-            if observer.root is owner():
+            if observer.root is owner() and (observer.names is None or name in observer.names):
                 seen = output if changed is None else changed
                 again = observer.left(name, module, seen)
                 changed = changed if again is None else again

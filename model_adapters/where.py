@@ -109,9 +109,9 @@ class Scope:
 
     def tokens(self, tokens: Tokens, side: Literal["queries", "keys"]) -> torch.Tensor | None:
         """Bool [B or 1, W, N] of the rows meant; None for all."""
-        if tokens == "all":
-            return None
         per_window = self.queries if side == "queries" else self.keys
+        if tokens == "all" or (tokens == "last" and self.windows * per_window == 1):
+            return None
         return chosen_rows(tokens, self.site, side, self.windows, per_window, self.source, self.device)
 
 

@@ -37,15 +37,11 @@ def folder() -> Path:
 
 def key_of(model: Model, originals: Originals) -> str:
     """A hash of everything that layouts depend on."""
-    module = model.module
-    named = [(n, type(m).__name__) for n, m in module.named_modules()]
-    shapes = [(n, tuple(p.shape)) for n, p in module.named_parameters()]
-    config = model.config.to_json_string() if hasattr(model.config, "to_json_string") else ""
     anchors = Anchors.of(originals)
     given = {n: v for n, v in originals.inputs.tensors.items() if not (anchors.positions and _along_text(v, anchors.length))}
     tensors = [len(anchors.positions), *sorted((n, _described(v)) for n, v in given.items())]
     sizes = [p.size for p in originals.pictures]
-    stated = [FORMAT, model.kind, named, shapes, config, tensors, sizes, _processor(model.processor), _libraries()]
+    stated = [FORMAT, model.form, tensors, sizes, _processor(model.processor), _libraries()]
     return hashlib.sha256(repr(stated).encode()).hexdigest()[:32]
 
 

@@ -18,7 +18,6 @@ from model_adapters.geometry.reanchor import Anchors, reanchored
 from model_adapters.geometry.records import Key
 from model_adapters.geometry.tiles import TileMap, laid_out
 from model_adapters.inputs import Inputs
-from model_adapters.labels import Labels
 from model_adapters.layout import Layout, Rows
 from model_adapters.model import Model
 from model_adapters.roles import prefix_names
@@ -48,7 +47,7 @@ def decoder_rows(model: Model, inputs: Inputs) -> Rows:
     ids = inputs.tensors.get("input_ids")
     if model.kind != "lvlm" or ids is None:
         raise AdapterError(f"{model.name} reads no prompt (kind {model.kind!r}), so it has no decoder rows.")
-    labels = Labels(model.module, model.kind)
+    labels = model.tap_labels
     for (name, _), layout in layouts(model, inputs).items():
         if labels.tower(name) in ("decoder", "text") and len(layout.queries) >= ids.shape[-1] and layout.windows == 1:
             return layout.queries
@@ -90,7 +89,7 @@ def _joint_layouts(model: Model, originals: Originals) -> dict[Key, Layout]:
     given = originals.first()
     names = originals.pixel_names(given)
     doors = doors_of(model.module, given, names)
-    labels = Labels(model.module, model.kind)
+    labels = model.tap_labels
     places: dict[Key, SitePlaces] = {}
     maps: list[TileMap] = []
     inside: dict[Key, Door] = {}
@@ -112,7 +111,7 @@ def _put_together(
     prefixes = {door.name: prefix_names(model.module.get_submodule(door.name)) for door in inside.values()}
     towers = {name: Assembler(maps, originals, prefix) for name, prefix in prefixes.items()}
     first = next(iter(towers.values()), Assembler(maps, originals))
-    prompt, labels = Prompt.of(first, originals), Labels(model.module, model.kind)
+    prompt, labels = Prompt.of(first, originals), model.tap_labels
     return {
         key: towers[inside[key].name].tower(place) if key in inside
         else prompt.layout(place, connector=labels.tower(key[0]) == "connector")

@@ -11,7 +11,6 @@ from model_adapters.geometry.places import Places, SitePlaces
 from model_adapters.geometry.prompt import Prompt
 from model_adapters.geometry.records import Key
 from model_adapters.geometry.tiles import TileMap
-from model_adapters.labels import Labels
 from model_adapters.layout import Layout
 from model_adapters.model import Model
 
@@ -23,7 +22,7 @@ def nowhere(model: Model, originals: Originals, reason: str) -> dict[Key, Layout
     size = originals.size if originals.known else (0, 0)
     whole = np.array([0, 0, *size], np.float32)
     prompt = Prompt.of(Assembler([TileMap(np.eye(2, 3), 0, whole)], originals), originals)
-    labels = Labels(model.module, model.kind)
+    labels = model.tap_labels
     made = {}
     for key, seen in census.seen.sites.items():
         queries, keys = (Places.nowhere(seen.windows * count, reason) for count in seen.shape)

@@ -10,7 +10,6 @@ from model_adapters.errors import AdapterError
 from model_adapters.geometry.originals import Originals
 from model_adapters.geometry.prompt import holds_prompt
 from model_adapters.geometry.records import Key
-from model_adapters.labels import Labels
 from model_adapters.layout import Layout, Rows
 from model_adapters.roles import decoder_roles, image_ids
 
@@ -46,7 +45,7 @@ def reanchored(found: dict[Key, Layout], before: Anchors, originals: Originals) 
         roles = decoder_roles(originals.model, originals.inputs)[0]
     except AdapterError:
         return found
-    labels = Labels(originals.model.module, originals.model.kind)
+    labels = originals.model.tap_labels
     return {
         key: _moved(layout, before, now, roles) if labels.tower(key[0]) in ("decoder", "text", "cross") else layout
         for key, layout in found.items()
