@@ -58,7 +58,7 @@ def conduct(study: Study, engine: Engine | None = None, report: Callable[[Progre
     engine = engine or LocalEngine()
     store = Store(study.store)
     source = opened(study.data)
-    with Lock(store):
+    with Lock(store) as lock:
         store.clear_parts()
         hashes = engine.identify(study.models)
         told = _identity(study, hashes, source.fingerprint())
@@ -70,7 +70,8 @@ def conduct(study: Study, engine: Engine | None = None, report: Callable[[Progre
         report(progress)
         left = (shard for shard in _shards(study) if shard.name not in done)
         if len(done) < shards:
-            progress = _mapped(engine, Work(study, study.store, hashes), left, progress, report)
+            progress = _mapped(engine, Work(study, study.store, hashes), left, progress, report, lock)
+        lock.check()
         _finish(store)
     return progress
 
@@ -91,12 +92,13 @@ def readable(told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mapped(
-    engine: Engine, work: Work, left: Iterator[Shard], progress: Progress, report: Callable[[Progress], None]
+    engine: Engine, work: Work, left: Iterator[Shard], progress: Progress, report: Callable[[Progress], None], lock: Lock
 ) -> Progress:  # fmt: skip
     began, done, records, broken = time.perf_counter(), progress.done, 0, 0
     results = engine.map(work, left)
     with closing(results):  # type: ignore[type-var]
         for result in results:
+            lock.check()
             done, records, broken = done + 1, records + result.records, broken + result.broken
             progress = Progress(done, progress.shards, records, broken, time.perf_counter() - began, result)
             report(progress)

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 
 from studies.errors import StudyError
+from studies.ray_cluster import Membership, first_line
 from studies.spec import ModelSpec
 from studies.work import Shard, ShardResult, Work
 
@@ -18,7 +19,6 @@ TRIES = 3
 """How often a shard is begun before its loss ends the study."""
 AHEAD = 2
 """Shards that an actor has been given: the one it runs and the next."""
-ROOT = Path(__file__).resolve().parents[1]
 
 
 class _Worker:
@@ -58,6 +58,7 @@ class RayEngine:
     """Cores of each actor."""
     name: str = field(default="ray", init=False)
     _warm: list[Any] = field(default_factory=list, init=False, repr=False)
+    _cluster: Membership = field(default_factory=Membership, init=False, repr=False)
 
     def identify(self, models: tuple[ModelSpec, ...]) -> tuple[str, ...]:
         """The hash of each model's weights, from a worker."""
@@ -82,13 +83,15 @@ class RayEngine:
             crew.close()
 
     def close(self) -> None:
-        """Stop a local cluster that this engine started, and leave any other."""
-        self._warm.clear()
+        """End what this engine began: its idle worker, and the connection if nobody else in this process has it."""
         if ray.is_initialized():
-            ray.shutdown()
+            for worker in self._warm:
+                ray.kill(worker)
+        self._warm.clear()
+        self._cluster.leave()
 
     def _connect(self) -> None:
-        connect(self.address, None if self.workers is None else self.workers * self.cores)
+        self._cluster.join(self.address, None if self.workers is None else self.workers * self.cores)
 
     def _actor(self) -> Any:
         """A new worker, or the one that has the models already."""
@@ -165,36 +168,3 @@ class _Crew:
         self._again.append(shard)
         if worker in self._workers:
             self._workers[self._workers.index(worker)] = self._actor()
-
-
-def connect(address: str | None, cores: int | None) -> None:
-    """Join a running cluster, or start a local one; nothing if that was done.
-
-    Args:
-        address: of a running cluster; None starts a local one.
-        cores: that a local one offers; all by default.
-    """
-    if ray.is_initialized():
-        return
-    try:
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            include_dashboard=None if address else False,
-            runtime_env={"env_vars": {"PYTHONPATH": _import_path()}},
-            num_cpus=None if address else cores,
-        )
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        raise StudyError(f"{where} cannot be reached or started: {first_line(error)}.") from error
-
-
-def _import_path() -> str:
-    given = os.environ.get("PYTHONPATH")
-    return f"{ROOT}{os.pathsep}{given}" if given else str(ROOT)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first, without a full stop."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")[:300]

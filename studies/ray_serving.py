@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from studies.errors import StudyError
-from studies.ray_engine import connect, first_line
+from studies.ray_cluster import Membership, first_line
 from studies.serving import Found, ServingError, WorkerLost, worked
 from studies.turns import Ticket
 
@@ -108,6 +108,7 @@ class RayCrew:
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
+        self._cluster = Membership()
 
     def count(self) -> int:
         """How many workers there are."""
@@ -137,6 +138,6 @@ class RayCrew:
 
     def _connect(self) -> None:
         try:
-            connect(self.address, self.workers or 1)
+            self._cluster.join(self.address, max(self.workers or 1, os.cpu_count() or 1))
         except StudyError as error:
             raise ServingError(f"{str(error).rstrip('.')}. With HEADLIGHT_ENGINE=local the app needs none.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import signal
@@ -18,7 +17,6 @@ import yaml
 
 from studies import StudyError
 from studies.conduct import conduct, resume
-from studies.lock import Lock
 from studies.running import is_out_of_memory
 from studies.store import Store
 from studies.telling import status
@@ -100,24 +98,6 @@ def test_changed_data_is_refused(tmp_path):
     folder_of(folder, 7)
     with pytest.raises(StudyError, match="data fingerprint"):
         conduct(study(tmp_path / "s", told))
-
-
-def test_a_second_run_is_refused_while_the_first_goes_on(tmp_path, data):
-    with Lock(Store(str(tmp_path))), pytest.raises(StudyError, match="is running already"):
-        conduct(study(tmp_path, data))
-    assert conduct(study(tmp_path, data)).done == 5
-
-
-def test_a_lock_without_holder_is_taken(tmp_path, data):
-    dead = {"token": "x", "pid": 2**22 + 1, "born": 0.0, "host": os.uname().nodename, "beat": time.time()}
-    elsewhere = {**dead, "host": "another", "beat": time.time() - 100}
-    for holder in (dead, elsewhere, {}, []):
-        (tmp_path / "lock.json").write_text(json.dumps(holder))
-        with Lock(Store(str(tmp_path))):
-            pass
-    (tmp_path / "lock.json").write_text(json.dumps({**elsewhere, "beat": time.time()}))
-    with pytest.raises(StudyError, match="is running already"), Lock(Store(str(tmp_path))):
-        pass
 
 
 def test_a_full_disk_is_told_and_what_is_done_stays(tmp_path, data, undisturbed, monkeypatch):

@@ -44,7 +44,15 @@ def engine():
 
 
 def workers() -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cmdline"]) if "ray::_Worker" in " ".join(p.info["cmdline"] or [])]
+    """Of this process alone: others may use Ray on this machine too."""
+    return [p for p in psutil.Process().children(recursive=True) if "ray::_Worker" in _command(p)]
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""  # it ended meanwhile
 
 
 def test_two_workers_write_the_rows_of_one_process(engine, data, undisturbed, tmp_path):
@@ -96,7 +104,16 @@ def test_a_store_in_one_process_is_refused(engine, data):
         conduct(study("memory://ray", data, shard=4), engine)
 
 
-def test_a_cluster_that_is_not_there_is_named(monkeypatch):
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("auto", "the Ray cluster at auto cannot be reached or started: nobody answers"),
+        ("ray://127.0.0.1:1", "ray://127.0.0.1:1 cannot be reached .*refused"),
+        ("127.0.0.1:1", "127.0.0.1:1 cannot be reached .*refused"),
+        ("127.0.0.1", "an address is auto, HOST:6379 or ray://HOST:10001"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_named_at_once(monkeypatch, address, said):
     from studies.ray_engine import RayEngine
 
     def refuse(**asked):
@@ -104,8 +121,32 @@ def test_a_cluster_that_is_not_there_is_named(monkeypatch):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(StudyError, match="ray://nowhere:10001 cannot be reached"):
-        RayEngine(address="ray://nowhere:10001").identify(())
+    with pytest.raises(StudyError, match=said):
+        RayEngine(address=address).identify(())
+
+
+def test_studies_and_pages_each_end_only_their_own_part(engine, monkeypatch):
+    """The connection lives until its last user leaves, and one that somebody else began is left alone."""
+    from studies.ray_cluster import Membership
+    from studies.ray_engine import RayEngine
+
+    ended, pages, other = [], Membership(), RayEngine(workers=1)
+    engine._connect()
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    pages.join(None, 1)
+    other._connect()
+    with pytest.raises(StudyError, match="cannot join 10.0.0.1:6379 too"):
+        RayEngine(address="10.0.0.1:6379")._connect()
+    other.close()
+    other.close()
+    assert ray.is_initialized() and not ended
+    assert pages in Membership._members and engine._cluster in Membership._members
+    pages.leave()
+    assert not ended  # the engine of these tests has it still
+    monkeypatch.setattr(Membership, "_begun", False)
+    monkeypatch.setattr(Membership, "_members", {other._cluster})
+    other.close()
+    assert not ended
 
 
 def test_without_ray_the_sentence_says_what_to_install(monkeypatch):
