@@ -16,11 +16,7 @@ def _page(path: str, title: str, icon: str) -> st.Page:
 
 
 st.set_page_config(page_title="Headlight", page_icon=str(_ROOT / "assets" / "icon.png"), layout="wide")
-# Streamlit leaves six lines of nothing above a page, and as many above the pickers.
-st.html(
-    "<style>[data-testid=stMainBlockContainer]{padding:4.4rem 2.5rem 3rem}"
-    "[data-testid=stSidebarHeader]{height:1.5rem}</style>"
-)
+st.html(_ROOT / "ui" / "frame.css")
 sign_in.required()
 pages = {
     section: [_page(*each) for each in listed if (_ROOT / "pages" / f"{each[0]}.py").is_file()]

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.routing import Route
 from streamlit.file_util import get_static_dir
 
@@ -32,7 +32,15 @@ def _index(request: Request) -> HTMLResponse:
     return HTMLResponse(page(), headers={"Cache-Control": "no-cache"})
 
 
-ROUTES: list[Route] = [Route("/", _index, methods=["GET"])] + [
-    Route(f"/{address(path)}", _index, methods=["GET"]) for listed in SECTIONS.values() for path, *_ in listed
+def _to_root(request: Request) -> RedirectResponse:
+    return RedirectResponse(f"./?{query}" if (query := request.url.query) else "./")
+
+
+_FIRST, *_OTHERS = [address(path) for listed in SECTIONS.values() for path, *_ in listed]
+ROUTES: list[Route] = [
+    Route("/", _index, methods=["GET"]),
+    # The first page is the root; under its own name Streamlit does not find it.
+    Route(f"/{_FIRST}", _to_root, methods=["GET"]),
+    *(Route(f"/{name}", _index, methods=["GET"]) for name in _OTHERS),
 ]
 """For `st.App(routes=...)`: the root and every page."""

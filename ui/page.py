@@ -32,9 +32,23 @@ def _crumbs(about: tuple[str, ...]) -> list[str]:
     if "class" in about and pickers.target_name() != pickers.AUTO:
         crumbs.append(f"“{pickers.target_name()}”")
     if "head" in about:
-        now = chosen()
-        crumbs.append(f"layer {'last' if now.layer < 0 else now.layer} · head {now.head}")
+        crumbs.append(_head())
     return crumbs
+
+
+def _head() -> str:
+    """The chosen head, or the nearest that the model has, once it is there."""
+    from ui import session
+
+    now = chosen()
+    model = session.loaded(pickers.model_name(), pickers.weights())
+    if model is None or not pickers.towers(model):
+        return f"layer {'last' if now.layer < 0 else now.layer} · head {now.head}"
+    from ui.results.heads import row_of, site_at, sites_of
+
+    tower = pickers.tower(model)
+    site, head = site_at(model, tower, now.layer, now.head)
+    return f"layer {row_of(sites_of(model, tower), site)} · head {head}"
 
 
 def take_away(

@@ -124,13 +124,15 @@ def whiskers(values: np.ndarray, low: np.ndarray | None, high: np.ndarray | None
 
 def outline(figure: go.Figure, column: float, row: float, **axes: str) -> None:
     """The mark of what is chosen: dark around light, so that it is seen on every colour."""
+    # Inside the cell: at the edge of the figure half of its line would be cut off.
+    reach = 0.44
     for colour, width in (("#10181c", 5), ("#ffffff", 2)):
         figure.add_shape(
             type="rect",
-            x0=column - 0.5,
-            x1=column + 0.5,
-            y0=row - 0.5,
-            y1=row + 0.5,
+            x0=column - reach,
+            x1=column + reach,
+            y0=row - reach,
+            y1=row + reach,
             line={"color": colour, "width": width},
             **axes,
         )

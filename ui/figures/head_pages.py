@@ -55,8 +55,14 @@ def rings_on_image(rings: Rings, queries: Rows, image: np.ndarray, numbers: Sequ
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         customdata=[(int(number), 0) for number in numbers], hovertemplate="row %{customdata[0]}<extra></extra>",
     )  # fmt: skip
-    figure.update_traces(colorbar={"title": {"text": ""}}, selector={"type": "heatmap"})
-    return figure.update_layout(height=270, clickmode="event+select")
+    _bar_above(figure)
+    return figure.update_layout(height=270, margin={"t": 34}, clickmode="event+select")
+
+
+def _bar_above(figure: go.Figure) -> None:
+    """The scale over the picture: beside it, it would take half of a narrow column."""
+    above = {"orientation": "h", "x": 0.5, "y": 1.02, "yanchor": "bottom", "thickness": 10, "nticks": 4, "title": {"text": ""}}
+    figure.update_traces(colorbar=above, selector={"type": "heatmap"})
 
 
 def ring_bars(rings: Rings) -> go.Figure:
@@ -97,7 +103,7 @@ def evidence(kind: Kind) -> go.Figure:
     )  # fmt: skip
     mark = {"symbol": "line-ns", "size": 14, "line": {"width": 2, "color": colours.NEUTRAL}}
     figure.add_scatter(x=limits, y=names, mode="markers", marker=mark, name="threshold", hoverinfo="skip")
-    framed(figure, x="0 even attention, 1 all", height=70 + 21 * len(names))
+    framed(figure, x="0 is even, 1 is all", height=70 + 21 * len(names))
     figure.update_layout(margin={"t": 4})
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
@@ -109,6 +115,8 @@ def pattern(values: np.ndarray) -> go.Figure:
     cells.hovertemplate = "%{y} down, %{x} right: %{z:.2g}<extra></extra>"
     figure = go.Figure(cells)
     framed(figure, x="Patches right", y="Patches down", height=270)
+    _bar_above(figure)
+    figure.update_layout(margin={"t": 34})
     figure.update_xaxes(constrain="domain", showgrid=False)
     return figure.update_yaxes(autorange="reversed", scaleanchor="x", constrain="domain", showgrid=False)
 
@@ -139,5 +147,5 @@ def before_after(found: Without) -> go.Figure:
         )  # fmt: skip
     framed(figure, x=named("probability"), height=70 + 2 * _ROW * len(found.names), legend=True)
     figure.update_layout(bargap=0.25)
-    figure.update_xaxes(range=[0, 1.12], tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(range=[0, 1.4], tickvals=[0, 0.5, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)

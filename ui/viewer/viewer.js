@@ -376,7 +376,8 @@ class Viewer {
     this.panel.named.textContent = `${tower}layer ${record.number} \u00b7 ${heads}`;
     const facts = Object.entries(statistics).map(([name, rows]) => {
       const known = (fuse === "single" ? [rows[layer][head]] : rows[layer]).filter((value) => value !== null);
-      return known.length ? `${name} ${rounded(known.reduce((a, b) => a + b, 0) / known.length)}` : null;
+      const said = name.startsWith("share") ? percent : rounded;
+      return known.length ? `${name} ${said(known.reduce((a, b) => a + b, 0) / known.length)}` : null;
     });
     const average = fuse === "single" || record.heads === 1 ? "" : "on average ";
     this.panel.facts.textContent = facts.some(Boolean) ? average + facts.filter(Boolean).join(" \u00b7 ") : "";
