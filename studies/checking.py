@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
 
 from analysis.registry import Option
+from model_adapters import AdapterError
 from studies.errors import StudyError
 from studies.spec import Study, plain_pairs
+
+if TYPE_CHECKING:
+    from model_adapters import Model
 
 
 def checked(study: Study) -> Study:
@@ -46,6 +52,20 @@ def check_models(study: Study) -> None:
                     f"{name} is measured on models of kind {', '.join(sorted(fit))}, but {spec.name} is of kind {model.kind!r}: "
                     f"for it there are {', '.join(others) or 'none yet'}."
                 )
+        _check_texts(model, study)
+
+
+def _check_texts(model: Model, study: Study) -> None:
+    """Refuse texts of the study file that the model does not know the words of."""
+    texts = [plain_pairs(study.data.options).get("question")] if model.kind == "lvlm" else []
+    if model.kind == "dual":
+        asked = next((plain_pairs(each.options) for each in study.measures if each.name == "matches"), {})
+        texts = [each for each in asked.get("captions", ()) if "{}" not in each]
+    for text in filter(None, texts):
+        try:
+            model.prepare(image=Image.new("RGB", (64, 64)), text=text)
+        except (AdapterError, ValueError) as error:
+            raise StudyError(f"{model.name} cannot be given the text {text!r:.200}: {str(error).rstrip('.')}.") from error
 
 
 def _check_options(name: str, given: dict[str, Any]) -> None:

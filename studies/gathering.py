@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from studies.measures import Batch
     from studies.running import Fault
 
-_TEXTS = {"key", "label", "predicted", "site", "tower", "name", "word", "pruner", "question", "text", "reason"}
-_NUMBERS = {"record", "model", "layer", "call", "head", "width", "height", "tokens", "index", "budget"}
+_TEXTS = {"key", "label", "predicted", "site", "tower", "name", "word", "pruner", "question", "text", "reason", "caption"}
+_NUMBERS = {"record", "model", "layer", "call", "head", "width", "height", "tokens", "index", "budget", "rank", "among"}
 _TRUTHS = {"right", "there", "right_in_full"}
 
 

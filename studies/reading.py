@@ -19,6 +19,9 @@ QUERIES: dict[str, str] = {
     "accuracy": """
         SELECT model, label, count(*) AS images, avg("right"::INT) AS accuracy
         FROM images WHERE "right" IS NOT NULL GROUP BY ALL ORDER BY model, accuracy, label""",
+    "matches": """
+        SELECT model, count(*) AS pictures, avg("right"::INT) AS matched, avg(rank) AS rank, avg(among) AS among
+        FROM matches GROUP BY ALL ORDER BY model""",
     "words": """
         SELECT model, name, there, count(*) AS times, avg(to_image) AS to_image
         FROM words GROUP BY ALL ORDER BY model, times DESC, name""",
@@ -70,7 +73,7 @@ def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         try:
             found = con.execute(QUERIES.get(sql, sql))
             if found is None:
-                raise StudyError("the query is empty: a SELECT over images, heads, layers, answers, words or budgets would work.")
+                raise StudyError(f"the query is empty: a SELECT over {', '.join(TABLES[:-2])} would work.")
             return [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
             raise StudyError(f"the query cannot be answered: {' '.join(str(error).split())[:400]}") from error

@@ -20,8 +20,9 @@ from studies.errors import StudyError, Unreadable
 from studies.gathering import Gathered
 from studies.held import held
 from studies.measures import MEASURES, Batch, Looks
-from studies.measures.batch import together
-from studies.measures.words import PROMPT
+from studies.measures.batch import ANY_CAPTION, together
+from studies.measures.pairs import captions_of
+from studies.measures.words import prompt_of
 from studies.spec import DataSpec, Study, plain_pairs
 from studies.store import Store
 from studies.work import Shard, ShardResult, Work
@@ -85,7 +86,7 @@ def _looks(study: Study, number: int) -> Looks:
     needs = frozenset[str]().union(*(m.needs for m in chosen))
     told = next((plain_pairs(m.options) for m in study.measures if m.name == "strength"), {})
     rings = tuple(told.get("rings", (1,)))
-    return Looks(held(study.models[number])[0], edits_of(study), needs, rings, study.seed)
+    return Looks(held(study.models[number])[0], edits_of(study), needs, rings, study.seed, captions_of(study))
 
 
 def read_ahead(source: Source, shard: Shard, model: ma.Model, batch: int) -> Iterator[Read | Fault]:
@@ -104,9 +105,9 @@ def _read(model: ma.Model, pending: Pending) -> Read:
     record = pending.read()
     if model.kind == "vit":
         return Read(pending.number, record, model.prepare(image=[record.image]))
-    text = record.question or (PROMPT if model.kind == "lvlm" else "a picture")
-    image, asked = (record.image, text) if model.kind == "lvlm" else ([record.image], [text])
-    return Read(pending.number, record, model.prepare(image=image, text=asked))
+    if model.kind == "dual":
+        return Read(pending.number, record, model.prepare(image=[record.image], text=[ANY_CAPTION]))
+    return Read(pending.number, record, model.prepare(image=record.image, text=record.question or prompt_of(model)))
 
 
 def _arrived(pending: Pending, future: Future[Read]) -> Read | Fault:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from studies.errors import StudyError
 from studies.places import Place, place
 
-TABLES = ("images", "layers", "heads", "answers", "words", "budgets", "faults", "totals")
+TABLES = ("images", "layers", "heads", "matches", "answers", "words", "budgets", "faults", "totals")
 
 
 @dataclass(frozen=True)

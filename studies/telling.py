@@ -58,6 +58,12 @@ def listed(folder: str) -> list[Status]:
     return [status(store) for store in found if store.has_manifest()]
 
 
+_SECTIONS = (
+    ("Broken records", "faults"), ("Accuracy", "accuracy"), ("Captions", "matches"), ("Answers", "answers"),
+    ("Budgets", "budgets"),
+)  # fmt: skip
+
+
 def report(store: Store) -> str:
     """What the study is, how far it is, what was broken, and the ready queries' answers."""
     told = store.manifest()
@@ -67,7 +73,7 @@ def report(store: Store) -> str:
     hashes = told["identity"]["weights"]
     lines += [f"Model {m['name']}, weights {h[:12]}." for m, h in zip(told["study"]["models"], hashes, strict=True)]
     lines += [f"{name} {number}" for name, number in told["identity"]["versions"].items()]
-    for title, name in (("Broken records", "faults"), ("Accuracy", "accuracy"), ("Answers", "answers"), ("Budgets", "budgets")):
+    for title, name in _SECTIONS:
         lines += _section(store, title, name)
     return "\n".join(lines + _heads(store)) + "\n"
 

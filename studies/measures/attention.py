@@ -15,7 +15,7 @@ from studies.measures.places import SitePlaces
 from studies.measures.registry import Found, PerHead, PerLayer, measure
 
 
-@measure(title="Strength of attention", tables=("heads",), kinds=("vit",), needs=("statistics",))
+@measure(title="Strength of attention", tables=("heads",), kinds=("vit", "dual"), needs=("statistics",))
 def strength(batch: Batch, *, rings: tuple[int, ...] = (1,)) -> Iterator[Found]:
     """How evenly and how far patches look, how many hops, and which share goes to the class token, registers, themselves.
 
@@ -36,7 +36,7 @@ def strength(batch: Batch, *, rings: tuple[int, ...] = (1,)) -> Iterator[Found]:
     yield _per_head(batch, names, of_site, lambda here: here.patches > 0)
 
 
-@measure(title="Sinks", tables=("heads", "layers"), kinds=("vit",), needs=("statistics", "hidden"))
+@measure(title="Sinks", tables=("heads", "layers"), kinds=("vit", "dual"), needs=("statistics", "hidden"))
 def sinks(
     batch: Batch, *, factor: Annotated[float, Range(1, 1000)] = 10.0, deviations: Annotated[float, Range(1, 20)] = 6.0
 ) -> Iterator[Found]:
@@ -64,7 +64,7 @@ def sinks(
     yield PerLayer(sites, columns)
 
 
-@measure(title="What the class token looks at", tables=("heads",), kinds=("vit",), needs=("statistics",))
+@measure(title="What the class token looks at", tables=("heads",), kinds=("vit", "dual"), needs=("statistics",))
 def class_attention(batch: Batch, *, count: Annotated[int, Range(1, 4096)] = 10) -> Iterator[Found]:
     """How evenly the class token looks, at patches or at itself, and how much it gives to its few largest patches.
 

@@ -18,6 +18,8 @@ from studies.errors import StudyError
 from studies.measures.places import SitePlaces, places_of, strength_reduction
 
 _PLAIN = ma.Keep(sites="none")
+ANY_CAPTION = "a picture"
+"""What a dual encoder is given beside each picture: its vision tower does not read it."""
 
 
 @dataclass(eq=False)
@@ -29,6 +31,8 @@ class Looks:
     needs: frozenset[str]
     rings: tuple[int, ...] = (1,)
     seed: int = 0
+    captions: tuple[str, ...] = ()
+    """Of the first records of the data set, where a measure compares with them."""
 
     def __post_init__(self) -> None:
         self._known: dict[tuple, dict[str, SitePlaces]] = {}
@@ -36,10 +40,11 @@ class Looks:
     @cached_property
     def usual(self) -> ma.Inputs:
         """A grey square through the model's processor: records of the same shape share its geometry."""
-        first = self.model.prepare(image=[Image.new("RGB", (224, 224), (128, 128, 128))])
+        words = {"text": [ANY_CAPTION]} if self.model.kind == "dual" else {}
+        first = self.model.prepare(image=[Image.new("RGB", (224, 224), (128, 128, 128))], **words)
         sides = [t.shape[-2:] for t in first.tensors.values() if isinstance(t, torch.Tensor) and t.dim() == 4]
         side = int(max(sides[0])) if sides else 224
-        return self.model.prepare(image=[Image.new("RGB", (side, side), (128, 128, 128))])
+        return self.model.prepare(image=[Image.new("RGB", (side, side), (128, 128, 128))], **words)
 
     def places(self, inputs: ma.Inputs) -> dict[str, SitePlaces]:
         """The places of every site, for inputs of this shape."""

@@ -19,6 +19,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "images": (),
     "layers": ("tower", "layer", "call", "site"),
     "heads": ("tower", "layer", "call", "site", "head"),
+    "matches": (),
     "answers": (),
     "words": ("name",),
     "budgets": ("pruner", "budget"),

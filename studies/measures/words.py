@@ -12,6 +12,7 @@ import numpy as np
 
 import analysis
 import model_adapters as ma
+from analysis.evaluation.chair import PROMPT
 from analysis.evaluation.names import names_of
 from analysis.evaluation.yes_no import parse_strict
 from analysis.registry import Range
@@ -28,7 +29,8 @@ from studies.measures.registry import Found, Lines, measure
 
 Longest = Annotated[int, Range(1, 1024)]
 SIGNALS = ("unlikely_word", "undecided", "small_margin", "low_image_attention", "unmoved_without_image")
-PROMPT = "Please describe this image in detail."
+_PLAIN_PROMPT = "describe the picture."
+"""For models that come with Headlight, which know few words; it is one of those that they were trained on."""
 
 
 @measure(title="Answers with signals of their words", tables=("answers", "words"), kinds=("lvlm",))
@@ -49,7 +51,7 @@ def answers(
     for number, (record, inputs) in enumerate(_single(batch)):
         generation = _answered(batch, inputs, longest)
         right = _right(generation.text, record.answer)
-        told = (record.question or PROMPT, generation.text, len(generation.tokens), right, _mean(generation))
+        told = (record.question or prompt_of(batch.model), generation.text, len(generation.tokens), right, _mean(generation))
         for name, value in zip(said, told, strict=True):
             said[name].append(value)
         for row in _words(batch, record, inputs, generation, words, signals):
@@ -83,6 +85,11 @@ def budgets(
                 for name, value in _pruned(batch, record, inputs, capture, full, pruner, amount, longest).items():
                     rows.setdefault(name, []).append(value)
     yield Lines("budgets", tuple(item), rows)
+
+
+def prompt_of(model: ma.Model) -> str:
+    """What the model is asked about a record that has no question of its own."""
+    return _PLAIN_PROMPT if model.name.startswith("bundled:") else PROMPT
 
 
 def why_not_pruner(name: str) -> str:
@@ -161,7 +168,7 @@ def _chosen(words: tuple[Word, ...], known: dict[str, str], which: str, text: st
 
 def _blind(batch: Batch, record: Record) -> Any:
     try:
-        inputs = batch.model.prepare(text=record.question or PROMPT)
+        inputs = batch.model.prepare(text=record.question or prompt_of(batch.model))
         return inputs, ma.asked(batch.model, inputs)
     except (ma.AdapterError, ValueError):
         return "hide"

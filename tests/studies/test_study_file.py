@@ -138,6 +138,31 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert "the local engine takes no address" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [
+        ("bundled:lvlm", {"data": {"kind": "world", "count": 2, "question": "Describe every detail."}, "measures": ["answers"]}),
+        ("bundled:clip", {"measures": [{"matches": {"captions": ["a picture of a ball", "detail"]}}]}),
+    ],
+)
+def test_a_text_with_words_that_a_model_lacks_is_refused_before_anything_runs(model, change, tmp_path):
+    from studies.conduct import conduct
+
+    with pytest.raises(StudyError, match="cannot be given the text '.*detail.*bundled:.* knows .* words, and .*'detail'"):
+        conduct(study_of({**GOOD, "models": [model], "store": str(tmp_path / "s"), **change}))
+    assert not (tmp_path / "s" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("model", "measure"), [("bundled:lvlm", "answers"), ("bundled:clip", "matches")])
+def test_a_measure_without_options_works_on_the_models_that_come_along(model, measure, tmp_path):
+    from studies.conduct import conduct
+
+    told = {"models": [model], "measures": [measure], "data": {"kind": "world", "count": 2}}
+    found = conduct(study_of({**told, "store": str(tmp_path / "s")}))
+    assert (found.records, found.broken) == (2, 0)
+    assert len(rows(tmp_path / "s", measure)) == 2
+
+
 def test_queries_reach_the_study_only(tmp_path, capsys):
     from studies.conduct import conduct
 
