@@ -56,7 +56,14 @@ def draw() -> None:
         st.image(pictures.thumbnail(shown, 96), width=72)
         with st.popover("Upload", icon=":material/upload:"):
             _take(st.file_uploader("Pictures", accept_multiple_files=True, key="files", max_upload_size=20))
-    st.caption(shown.licence)
+    st.caption(_plain(shown.licence) if shown.id.startswith("upload:") else shown.licence)
+
+
+def _plain(text: str) -> str:
+    """A text that holds the name of somebody's file."""
+    from ui.asking_bar import plain
+
+    return plain(text)
 
 
 def several() -> tuple[Picture, ...]:
@@ -125,6 +132,6 @@ def _take(files: list) -> None:
             outcomes[file.file_id] = str(error)
     for file in files:
         if reason := outcomes[file.file_id]:
-            st.error(reason, icon=":material/error:")
+            st.error(_plain(reason), icon=":material/error:")
     if _WANTED in st.session_state:
         st.rerun()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ SIDE = 384
 OFFERED = 24
 LARGEST = 2048
 """Longer side of an upload; larger ones are reduced."""
+LEAST = 8
 MOST_PIXELS = 50_000_000
 KINDS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 
@@ -98,20 +100,47 @@ def opened(data: bytes, name: str, id: str) -> Picture:
     Raises:
         ValueError: if it is none, or too large.
     """
+    with _clearly(name), Image.open(io.BytesIO(data), formats=KINDS) as file:
+        width, height = file.size
+        if width * height > MOST_PIXELS:
+            raise _Refused(f"{name} has {width:,} x {height:,} pixels. At most {MOST_PIXELS:,} pixels are opened.")
+        if min(width, height) < LEAST:
+            raise _Refused(f"{name} has {width} x {height} pixels. At least {LEAST} x {LEAST} are needed.")
+        upright = _rgb(ImageOps.exif_transpose(file))
+    upright.thumbnail((LARGEST, LARGEST))
+    if min(upright.size) < LEAST:
+        raise ValueError(f"{name} has {width} x {height} pixels: too long for its width. At most 1 to {LARGEST // LEAST} works.")
+    return Picture(id, title(id), np.asarray(upright), licence=f"uploaded as {name}")
+
+
+def _rgb(file: Image.Image) -> Image.Image:
+    """Eight bits per colour: numbers beyond them are scaled, and what can be seen through lies on white."""
+    if file.mode.startswith(("I", "F")):
+        numbers = np.asarray(file, np.float64)
+        most = 65535.0 if file.mode.startswith("I;16") else float(np.nanmax(numbers, initial=0.0)) or 1.0
+        return Image.fromarray(np.clip(np.nan_to_num(numbers) / most * 255, 0, 255).astype(np.uint8)).convert("RGB")
+    if not file.has_transparency_data:
+        return file.convert("RGB")
+    seen = file.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+
+
+class _Refused(ValueError):
+    """A sentence of ours, set apart from what Pillow says."""
+
+
+@contextmanager
+def _clearly(name: str) -> Iterator[None]:
+    """Whatever Pillow says of a file becomes one sentence."""
     try:
-        with Image.open(io.BytesIO(data), formats=KINDS) as file:
-            width, height = file.size
-            if width * height > MOST_PIXELS:
-                raise ValueError(f"{name} has {width:,} x {height:,} pixels. At most {MOST_PIXELS:,} pixels are opened.")
-            if min(width, height) < 8:
-                raise ValueError(f"{name} has {width} x {height} pixels. At least 8 x 8 are needed.")
-            upright = ImageOps.exif_transpose(file).convert("RGB")
+        yield
+    except _Refused:
+        raise
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} has too many pixels. At most {MOST_PIXELS:,} are opened.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        # Pillow also refuses notes within a file that unpack to far more than the file.
         raise ValueError(f"{name} is not a picture that can be opened. {', '.join(KINDS)} work.") from error
-    upright.thumbnail((LARGEST, LARGEST))
-    return Picture(id, title(id), np.asarray(upright), licence=f"uploaded as {name}")
 
 
 def thumbnail(shown: Picture, side: int = 48) -> Image.Image:

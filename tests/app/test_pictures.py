@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -70,6 +72,39 @@ def test_a_bomb_is_refused_before_it_is_unpacked():
     assert len(small.getvalue()) < 100_000
     with pytest.raises(ValueError, match="At most 50,000,000"):
         pictures.opened(small.getvalue(), "bomb.png", "upload:1")
+
+
+def as_file(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_sixteen_bits_and_fractions_are_scaled():
+    ramp = np.linspace(0, 65535, 400).reshape(20, 20)
+    for image, kind in ((ramp.astype(np.uint16), "PNG"), (ramp.astype(np.float32) / 65535, "TIFF")):
+        shown = pictures.opened(as_file(Image.fromarray(image), kind), "a", "upload:1").array
+        assert np.abs(shown.astype(float) - (ramp / 257)[..., None]).max() <= 1
+
+
+def test_what_can_be_seen_through_lies_on_white_and_a_film_shows_its_first_frame():
+    clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
+    assert (pictures.opened(as_file(clear), "a.png", "upload:1").array == 255).all()
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    film = as_file(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert pictures.opened(film, "a.gif", "upload:1").array[5, 5].tolist() == [255, 0, 0]
+    ink = as_file(Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "TIFF")
+    assert pictures.opened(ink, "a.tif", "upload:1").array[5, 5].tolist() == [255, 0, 0]
+
+
+def test_a_strip_and_a_bomb_within_the_notes_of_a_file_are_refused():
+    with pytest.raises(ValueError, match="too long for its width"):
+        pictures.opened(as_file(Image.new("RGB", (5000, 9))), "strip.png", "upload:1")
+    whole = png(20, 20)
+    note = b"zTXt" + b"k\0\0" + zlib.compress(b"a" * 50_000_000, 9)
+    chunk = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
+    with pytest.raises(ValueError, match="not a picture that can be opened"):
+        pictures.opened(whole[:33] + chunk + whole[33:], "note.png", "upload:1")
 
 
 @pytest.mark.parametrize("id", ["scene:-1", "scene:x", "scene:", "photo:../icon", "photo:dog", "", "http://x/y.png", "scene:٣"])
