@@ -23,10 +23,20 @@ class Threshold:
 
 def outlier_threshold(numbers: np.ndarray, *, deviations: float = 6.0, given: float | None = None, bins: int = 60) -> Threshold:
     """The median plus `deviations` times the median absolute deviation of the logarithms, unless a value is given."""
-    logs = np.log(np.maximum(np.asarray(numbers, np.float64).ravel(), 1e-12))
-    if not logs.size:
-        raise ValueError("a threshold needs numbers. Got none; are there patches among the tokens?")
-    middle = np.median(logs)
-    found = float(np.exp(middle + deviations * np.median(np.abs(logs - middle))))
+    logs = _logarithms(np.ravel(numbers))
+    found = float(outlier_cuts(np.ravel(numbers), deviations=deviations))
     counts, edges = np.histogram(logs, bins=bins)
     return Threshold(found if given is None else float(given), given is not None, counts, np.exp(edges))
+
+
+def outlier_cuts(numbers: np.ndarray, *, deviations: float = 6.0) -> np.ndarray:
+    """The cut that `outlier_threshold` finds, for each row of an array [..., N]."""
+    logs = _logarithms(numbers)
+    middle = np.median(logs, -1, keepdims=True)
+    return np.exp(middle[..., 0] + deviations * np.median(np.abs(logs - middle), -1))
+
+
+def _logarithms(numbers: np.ndarray) -> np.ndarray:
+    if not np.size(numbers):
+        raise ValueError("a threshold needs numbers. Got none; are there patches among the tokens?")
+    return np.log(np.maximum(np.asarray(numbers, np.float64), 1e-12))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 START = "fastv"
 QUARTER = 0.25
 """The share of visual tokens that is shown first."""
+FIRST = {"window": 7, "exit": 2, "blind": 25}
+"""What is shown first of pruners whose budget is another."""
 HEIGHT = 400
 
 
@@ -93,8 +95,9 @@ def budget(bench: Bench, found: Survival) -> int:
     """The picture with its slider; the budget that was chosen."""
     from ui.fewer_survivors import survivors
 
-    name = "window" if found.pruner.knob == "window" else "budget"
-    first = found.nearest(7 if name == "window" else max(1, round(QUARTER * bench.total)))
+    knob = found.pruner.knob
+    name = "budget" if knob == "keep" else knob
+    first = found.nearest({"keep": max(1, round(QUARTER * bench.total)), **FIRST}[knob])
     link.begin(name, first, link.number(1, None, True))
     key = f"survivors-{name}"
 
@@ -118,7 +121,8 @@ def reduced(bench: Bench, pruner: Pruner, amount: int) -> Reduced | None:
         plan = pruner.plan(bench.capture, amount)
         return fewer.reduced(answered.model, answered.inputs, plan, answered.generation, question.longest, question.decoding)
 
-    return session.part(("fewer-answer", question, pruner, amount), make, label=f"Answering with {amount} visual tokens")
+    label = f"Answering with {pruner.said(amount, bench.total)}"
+    return session.part(("fewer-answer", question, pruner, amount), make, label=label)
 
 
 def costs(bench: Bench, pruner: Pruner, amount: int) -> Costs | None:
@@ -218,6 +222,8 @@ def _really_dropped(said: Reduced) -> str:
     """That tokens are gone rather than hidden, with what shows it."""
     if said.plan.window:
         return "Nothing is dropped here: pairs of visual tokens are masked, which spares no operation without a kernel for it."
+    if said.plan.blind or said.plan.cut:
+        return "Nothing is dropped here: some heads give visual tokens no weight; only a kernel made for it would spare operations."
     first, last = said.sequence
     text = (
         f"Really dropped, not masked: of {len(said.plan.rows)} tokens of the prompt the first layer reads {first} and the last "

@@ -7,10 +7,12 @@ from analysis.visual_tokens import (
     before_decoder,
     in_decoder,
     layer_rankings,
+    merging,
     neighbours,
     plain,
     thresholds,
     tiles,
+    unseen,
 )
 from analysis.visual_tokens.doing import dropping, masking
 from analysis.visual_tokens.family import FAMILY, Member
@@ -33,11 +35,13 @@ __all__ = [
     "layer_rankings",
     "masking",
     "measure",
+    "merging",
     "neighbours",
     "plain",
     "search_budgets",
     "summary",
     "thresholds",
     "tiles",
+    "unseen",
     "why_no_plan",
 ]

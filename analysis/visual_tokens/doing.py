@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.visual_tokens.plan import VisualPlan
 from model_adapters import Rows, Where
-from model_adapters.edits import Block, DropTokens, Edit, MergeTokens, ScalePairs, Values
+from model_adapters.edits import Block, DropTokens, Edit, Gate, MergeTokens, ScalePairs, ScaleWeights, Values
 
 DECODER = "decoder"
 
@@ -19,7 +19,7 @@ def dropping(plan: VisualPlan) -> tuple[Edit, ...]:
 
     Rows of later layers and of the logits are numbered by what is left.
     """
-    found: list[Edit] = [*_window(plan)]
+    found: list[Edit] = [*_pairs(plan)]
     before = np.ones(len(plan), bool)
     for step in plan.steps:
         found += _step(plan, step.layer, before, step.into, step.share)
@@ -36,7 +36,7 @@ def masking(plan: VisualPlan) -> tuple[Edit, ...]:
     alive = plan.alive
     if (plan.into >= 0).sum() != alive.sum():
         raise ValueError(f"{plan.method} merges tokens, which no mask can do; `dropping` works.")
-    found: list[Edit] = [*_window(plan)]
+    found: list[Edit] = [*_pairs(plan)]
     for layer in range(plan.depth):
         gone = plan.image[~alive[layer]]
         if len(gone):
@@ -56,7 +56,15 @@ def near(rows: Rows, image: np.ndarray, window: int) -> np.ndarray:
     return same & (np.rint(apart) <= (window - 1) / 2).all(-1)
 
 
-def _window(plan: VisualPlan) -> Iterator[Edit]:
+def _pairs(plan: VisualPlan) -> Iterator[Edit]:
+    """The edits of plans that mask pairs and drop nothing."""
+    image = _numbers(plan.image)
+    for layer, heads in plan.blind:
+        here = Where(tower=DECODER, layers=(layer,), heads=heads)
+        yield ScaleWeights(replace(here, keys=image), 0.0)
+        yield Gate(replace(here, queries=image, phase="prompt"), 0.0)
+    if plan.cut:
+        yield ScaleWeights(Where(tower=DECODER, layers=tuple(range(plan.cut, plan.depth)), keys=image), 0.0)
     if plan.window:
         factors = np.ones((len(plan.rows), len(plan.rows)))
         factors[np.ix_(plan.image, plan.image)] = near(plan.rows, plan.image, plan.window)

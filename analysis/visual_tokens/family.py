@@ -43,9 +43,11 @@ FAMILY: tuple[Member, ...] = (
     Member("progressive", "every layer", "attention of the layer before", "last row", "dropped", True),
     Member("ranking_similarity", "every layer", "attention of each layer", "last row", "compared, not dropped", True),
     Member("visual_window", "every layer", "places", "", "pairs masked", False),
-    Member("ToMe, AIM (first step)", "before the decoder", "cosine of keys or features", "", "merged", False, here=False),
-    Member("AIM (second step)", "inside the decoder", "page rank of attention", "all", "dropped along a line", True, here=False),
-    Member("DyVTE", "inside the decoder", "states of the words, by a trained gate", "", "all dropped at once", True, here=False),
+    Member("visual_heads", "every layer", "activity of heads", "all", "all stay, heads are blind", False),
+    Member("tome_visual", "before the decoder", "cosine of features", "", "merged", False),
+    Member("aim", "both", "cosine, then page rank of attention", "all", "merged, then dropped along a line", True),
+    Member("visual_exit", "inside the decoder", "nothing: the layer is given", "", "all dropped at once", False),
+    Member("DyVTE's trained gate", "inside the decoder", "states of the words", "", "all dropped at once", True, here=False),
     Member("LOOK-M", "inside the decoder", "attention added up", "all", "merged in the cache, words last", True, here=False),
 )
 """Every registered method of the kind "visual tokens" and its relatives that are not here."""

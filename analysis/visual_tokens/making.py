@@ -36,12 +36,7 @@ class Making:
 
     def attention(self, layer: int, queries: Sequence[int] | np.ndarray) -> np.ndarray:
         """[H, len(queries), N] what some rows of the prompt give each visual token in a layer; 0 for those that are gone."""
-        if not 0 <= layer < self.first.depth:
-            raise ValueError(
-                f"tokens are chosen by the attention of the layer before, so from layer 1 to {self.first.depth - 1}. Got layer "
-                f"{layer + 1}."
-            )
-        weights = self._now.attention(layer)
+        weights = self._weights(layer)
         present, image = self.present, self.first.image
         if weights.shape[-1] == len(self.first.rows):
             found = weights[:, queries][:, :, image]
@@ -52,6 +47,19 @@ class Making:
         else:
             raise ValueError(f"layer {layer} has {weights.shape[-1]} keys, where {len(present)} tokens should be left.")
         return found * self.alive
+
+    def among(self, layer: int) -> np.ndarray:
+        """[H, P, P] what the tokens that are still there give each other in a layer."""
+        weights, present = self._weights(layer), self.present
+        return weights if weights.shape[-1] == len(present) else weights[:, present[:, None], present]
+
+    def _weights(self, layer: int) -> np.ndarray:
+        if not 0 <= layer < self.first.depth:
+            raise ValueError(
+                f"tokens are chosen by the attention of the layer before, so from layer 1 to {self.first.depth - 1}. Got layer "
+                f"{layer + 1}."
+            )
+        return self._now.attention(layer)
 
     def hidden(self, layer: int) -> np.ndarray:
         """[T, D] the input of a decoder layer; rows that are gone by then are zero."""

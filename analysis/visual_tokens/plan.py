@@ -40,6 +40,10 @@ class VisualPlan:
     """What of the original method this plan leaves out."""
     window: int = 0
     """Where above 0, visual tokens see only visual tokens within a square of so many tokens (YOPO)."""
+    blind: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    """(layer, heads) that read no visual token and say nothing in their rows (YOPO)."""
+    cut: int = 0
+    """Where above 0, no head from this layer on reads visual tokens, which stay (YOPO)."""
 
     def __len__(self) -> int:
         return len(self.image)

@@ -99,9 +99,14 @@ def visual_activity(answer: Answer) -> HeadMatrix:
     image = np.concatenate([answer.image, np.zeros(len(answer), bool)])
     ratios = []
     for site in answer.sites:
-        weights = weights_of(answer.capture, site).sum(1)
-        ratios.append(weights[:, image].sum(-1) / np.maximum(weights[:, ~image].sum(-1), 1e-12))
+        ratios.append(image_ratio(weights_of(answer.capture, site), image))
     return HeadMatrix(padded(ratios), answer.sites, label="visual activity")
+
+
+def image_ratio(weights: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """[H]: of weights [H, Q, K], what goes to the image [K] over what goes elsewhere, over all rows."""
+    received = weights.sum(1)
+    return np.asarray(received[:, image].sum(-1) / np.maximum(received[:, ~image].sum(-1), 1e-12))
 
 
 def active_heads(

@@ -48,7 +48,12 @@ def other(name, image=None):
     return model, model.prepare(image=scene() if image is None else image, text="Is there a red ball?")
 
 
-@pytest.mark.parametrize("name", ["fastv", "sparse_vlm", "must_drop", "uniform_visual", "visual_window"])
+SOME = (
+    "fastv", "sparse_vlm", "must_drop", "uniform_visual", "visual_window", "aim", "tome_visual", "visual_exit", "visual_heads",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_every_budget_is_the_plan_of_that_budget(capture, name):
     pruner = Pruner(name)
     found = fewer.survival(capture, pruner)

@@ -78,7 +78,16 @@ def test_another_pruner_and_its_options():
     assert "Merged tokens have no masked counterpart" in texts(page) and "pooled_visual" in page.query_params["pruner"]
     page.selectbox(key="pruner").set_value("visual_window")
     settled(page, ready)
-    assert "Nothing is dropped here" in texts(page) and board(page)["window"] is True
+    assert "Nothing is dropped here" in texts(page) and board(page)["said"][:2] == ["window 1 × 1", "window 3 × 3"]
+    page.selectbox(key="pruner").set_value("visual_heads")
+    settled(page, ready)
+    assert "some heads give visual tokens no weight" in texts(page)
+    assert board(page)["said"][board(page)["start"]] == "25 % of the heads blind"
+    page.selectbox(key="pruner").set_value("visual_exit")
+    settled(page, ready)
+    sent = board(page)
+    assert sent["said"][sent["start"]] == "none from layer 2 on" and sent["counts"][sent["start"]] == [144, 144, 0, 0, 0, 0]
+    assert "**0 left**" in texts(page) and "Really dropped" in texts(page)
     page.selectbox(key="pruner").set_value("fastv")
     settled(page, ready)
     page.slider(key="fewer-fastv-layer").set_value(1)

@@ -21,6 +21,10 @@ SCENES = 12
 LEFT_OUT = {
     "visual_window": "it drops no token, so it has no budget",
     "ranking_similarity": "it compares layers and drops nothing",
+    "visual_heads": "it drops no token, so it has no budget",
+    "visual_exit": "its budget is a layer",
+    "tome_visual": "not run yet: it has no row in the report",
+    "aim": "not run yet: it has no row in the report",
 }
 
 

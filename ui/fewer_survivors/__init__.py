@@ -65,8 +65,8 @@ def survivors(
         "panels": [{"title": p.title, "picture": p.picture, "tokens": list(p.tokens)} for p in panels],
         "boxes": [[round(float(v), 1) for v in box] if np.isfinite(box).all() else None for box in _boxes(found)],
         "depth": found.depth, "amounts": list(found.amounts), "own": _packed(found.own), "lasts": _packed(found.lasts),
-        "counts": found.counts.tolist(), "start": found.amounts.index(amount), "window": found.pruner.knob == "window",
-        "height": height,
+        "counts": found.counts.tolist(), "start": found.amounts.index(amount), "height": height,
+        "said": [found.pruner.said(each, len(found.plan)) for each in found.amounts],
     }  # fmt: skip
     result = _component(data=data, key=key, default={"amount": amount}, on_amount_change=on_change)
     return found.nearest(int(result.amount if result.amount is not None else amount))

@@ -63,10 +63,9 @@ class Board {
     this.at = at;
     this.amount.value = at;
     this.layer.value = this.depth;
-    const { amounts, counts, window: pairs } = this.data;
-    const all = this.own.length / amounts.length;
+    const { counts, said } = this.data;
     const left = counts[at][this.depth];
-    this.kept.textContent = pairs ? `window ${amounts[at]} × ${amounts[at]}` : `${amounts[at]} of ${all}`;
+    this.kept.textContent = said[at];
     this.left = `layer ${this.depth} (0 to ${this.data.depth - 1}) reads ${left}`;
     this.box.dataset.left = left;
     this.tell();

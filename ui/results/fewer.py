@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from model_adapters.decoding import Decoding
 
 WANTED = ("hidden", "queries")
+KNOBS = ("keep", "window", "exit", "blind")
 STOPS = 48
 """At about so many budgets the survivors are worked out beforehand."""
 BUDGETS_DIFFER = (
@@ -46,8 +47,17 @@ class Pruner:
 
     @property
     def knob(self) -> str:
-        """The option that is the budget: "keep", or "window"."""
+        """The option that is the budget."""
         return knob_of(self.method)
+
+    def said(self, amount: int, tokens: int) -> str:
+        """One budget in words."""
+        words = {
+            "window": f"window {amount} × {amount}",
+            "exit": f"none from layer {amount} on",
+            "blind": f"{amount} % of the heads blind",
+        }
+        return words.get(self.knob, f"{amount} of {tokens}")
 
     def plan(self, capture: ma.Capture, amount: int) -> VisualPlan:
         """Which visual tokens stay at one budget."""
@@ -60,9 +70,9 @@ def pruners() -> list[Method]:
 
 
 def knob_of(method: str) -> str:
-    """The option that is the budget."""
+    """The option that is the budget: how many stay, how wide a window is, where all leave, or how many heads are blind."""
     names = inspect.signature(analysis.find(method).function).parameters
-    return "keep" if "keep" in names else "window"
+    return next(name for name in KNOBS if name in names)
 
 
 def fitted(method: Method, depth: int) -> Method:
@@ -70,6 +80,8 @@ def fitted(method: Method, depth: int) -> Method:
     low = 1 if any(o.name == "layer" and o.range is not None for o in method.options) else 0
 
     def fit(option: Option) -> Option:
+        if option.name in ("cut", "always"):
+            return replace(option, range=Range(0, depth - 1), default=min(option.default, depth - 1))
         if option.name != "layer" or option.default < 0:
             return option
         return replace(option, range=Range(low, depth - 1), default=min(max(option.default, low), depth - 1))
@@ -139,8 +151,12 @@ class Survival:
         return min(self.amounts, key=lambda each: abs(each - amount))
 
 
-def amounts_of(pruner: Pruner, tokens: int) -> tuple[int, ...]:
-    """The budgets that are worked out: evenly spread, one and all among them; odd windows."""
+def amounts_of(pruner: Pruner, tokens: int, depth: int) -> tuple[int, ...]:
+    """The budgets that are worked out: evenly spread, one and all among them; odd windows, every layer, shares of heads."""
+    if pruner.knob == "exit":
+        return tuple(range(1, depth + 1))
+    if pruner.knob == "blind":
+        return tuple(range(0, 101, 5))
     if pruner.knob == "window":
         across = 2 * int(np.sqrt(tokens)) + 1
         return tuple(range(1, min(across, 63) + 1, 2))
@@ -151,7 +167,7 @@ def amounts_of(pruner: Pruner, tokens: int) -> tuple[int, ...]:
 def survival(capture: ma.Capture, pruner: Pruner, report: Callable[[float], None] = lambda share: None) -> Survival:
     """The plans of all budgets, from one and the same capture."""
     tokens = visual_tokens(capture)
-    amounts = amounts_of(pruner, tokens)
+    amounts = amounts_of(pruner, tokens, depth_of(capture))
     plans = []
     for number, amount in enumerate(amounts):
         report(number / len(amounts))
