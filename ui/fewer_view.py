@@ -223,7 +223,7 @@ def _really_dropped(said: Reduced) -> str:
     if said.plan.window:
         return "Nothing is dropped here: pairs of visual tokens are masked, which spares no operation without a kernel for it."
     if said.plan.blind or said.plan.cut:
-        return "Nothing is dropped here: some heads give visual tokens no weight; only a kernel made for it would spare operations."
+        return "Nothing is dropped here: some heads give visual tokens no weight; a kernel made for it would spare operations."
     first, last = said.sequence
     text = (
         f"Really dropped, not masked: of {len(said.plan.rows)} tokens of the prompt the first layer reads {first} and the last "

@@ -30,4 +30,4 @@ def visual_window(capture: Capture, *, window: Annotated[int, Range(1, 63, 2)] =
     columns, rows = cells_of(making.first.places)
     whole = 2 * int(max(columns.max(), rows.max())) + 1
     window = 0 if window >= whole else window
-    return making.plan("visual_window", "Neurons that the original leaves out are kept; its blind heads are a method here.", window)
+    return making.plan("visual_window", "Neurons that the original leaves out are kept; blind heads are a method here.", window)
