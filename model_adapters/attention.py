@@ -110,6 +110,14 @@ def select_heads(call: Sdpa, index: torch.Tensor) -> Sdpa:
     )  # fmt: skip
 
 
+def select_items(call: Sdpa, index: slice) -> Sdpa:
+    """The same call for some entries of its first axis (rank 4)."""
+    mask = call.mask
+    if mask is not None and mask.dim() == 4 and mask.shape[0] > 1:
+        mask = mask[index]
+    return replace(call, query=call.query[index], key=call.key[index], value=call.value[index], mask=mask)
+
+
 def _grouped(many: torch.Tensor, few: torch.Tensor, grouped: bool) -> bool:
     return grouped and many.dim() == 4 and many.shape[1] != few.shape[1]
 

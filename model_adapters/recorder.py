@@ -175,12 +175,16 @@ class Recorder:
         else:
             choose = self._heads
         self._reserve(record)
-        parts = []
-        for chunk in _row_chunks(call, inside, queries):
-            made = attention.weights(call, chunk) if edited is None else edited(attention.scores(call, chunk), chunk)
-            numbers = _numbers(chunk, fold.windows, queries, made.device)
-            parts.append(self._partial(choose(rows(fold.open(made))), site, numbers))
-        result = self._merged(parts, queries if inside is None else len(inside), fold.windows)
+        found, numbers = [], list[torch.Tensor]()
+        for one, of_one in _items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]:
+            parts = []
+            for place, chunk in enumerate(_row_chunks(one, inside, queries)):
+                made = attention.weights(one, chunk) if edited is None else edited(attention.scores(one, chunk), chunk)
+                if place == len(numbers):
+                    numbers.append(_numbers(chunk, fold.windows, queries, made.device))
+                parts.append(self._partial(choose(rows(of_one.open(made))), site, numbers[place]))
+            found.append(self._merged(parts, queries if inside is None else len(inside), fold.windows))
+        result = found[0] if len(found) == 1 else torch.cat(found)
         record.weights = self._store(result if after is None else result[:, :, after])
 
     def _is_single(self, fold: Fold, queries: int) -> bool:
@@ -234,7 +238,7 @@ class Recorder:
         if reduction is None or reduction.merge == "cat":
             whole = parts[0] if len(parts) == 1 else _joined(parts, windows)
         else:
-            whole = torch.stack(parts).sum(0)
+            whole = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
             whole = whole / (count * windows) if reduction.merge == "mean" else whole
         return whole.to(_DTYPES[self.keep.dtype])
 
@@ -283,6 +287,16 @@ def _split(kept: torch.Tensor | None, windows: int, queries: int) -> tuple[torch
     grid = (torch.arange(windows, device=kept.device)[:, None] * queries + inside).flatten()
     after = torch.searchsorted(grid, kept)
     return inside, None if len(after) == len(grid) else after
+
+
+def _items(call: Sdpa, fold: Fold) -> Iterator[tuple[Sdpa, Fold]]:
+    """A batch item by item on a processor: what is made of one stays in its cache until it is reduced."""
+    if fold.batch == 1 or call.query.device.type != "cpu" or call.query.dim() != 4 or fold.heads_first:
+        yield call, fold
+        return
+    one = replace(fold, lead=(fold.windows, fold.heads), batch=1)
+    for start in range(0, fold.lead[0], fold.windows):
+        yield attention.select_items(call, slice(start, start + fold.windows)), one
 
 
 def _row_chunks(call: Sdpa, inside: torch.Tensor | None, queries: int) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 
 from analysis.registry import Range
-from analysis.thresholds import outlier_threshold
+from analysis.thresholds import outlier_cuts
 from model_adapters import Site
 from studies.measures.batch import Batch
 from studies.measures.places import SitePlaces
@@ -117,7 +117,7 @@ def _norms(batch: Batch, site: Site, deviations: float) -> dict[str, np.ndarray]
     here = batch.places[site.name]
     if here.windows == 1 and norms.shape[1] == here.keys and len(here.patch_keys):
         norms = norms[:, here.patch_keys]
-    cuts = np.array([outlier_threshold(one, deviations=deviations).value for one in norms])
+    cuts = outlier_cuts(norms, deviations=deviations)
     return {
         "sinks_by_norm": (norms > cuts[:, None]).sum(-1),
         "largest_norm": norms.max(-1),
