@@ -89,6 +89,8 @@ def _prompts(image: Any, text: Any, video: Any) -> Request:
     texts = tuple(_listed("" if text is None else text))
     if not texts or any(not isinstance(one, str) for one in texts):
         raise ValueError(f"text must be a string or a list of strings. Got {text!r} instead.")
+    if isinstance(image, (list, tuple)) and not image and not many:
+        raise ValueError("The list of images is empty. Give at least one, or leave `image` out to ask without one.")
     images = _per_prompt("image", image, texts, many, _read_images)
     frames = _per_prompt("video", video, texts, many, read_frames)
     return Request(images, texts, frames, many, len(texts))

@@ -124,6 +124,7 @@ def test_captions_of_a_dual_encoder(picture):
         ("llava", {"image": 1, "text": ["a", "b"]}, "need a list of 2 entries as `image`"),
         ("llava", {"image": 3, "text": ["a", "b"]}, "need a list of 2 entries as `image`. Got 3"),
         ("llava", {"image": 1, "text": 7}, "must be a string"),
+        ("llava", {"image": 0, "text": "a"}, "list of images is empty. Give at least one, or leave"),
         ("llava", {"video": 2, "text": "a"}, "takes no video"),
         ("blip", {"image": 2, "text": "a"}, "one image per prompt"),
         ("blip", {"text": "a"}, "needs pixel_values"),

@@ -18,6 +18,8 @@ def patch_scores(glance: Any, layer: int, score: Score) -> np.ndarray:
     all keys as one head over the full width; "received" the attention received from all patches, for towers without a class
     token.
     """
+    if not (glance.roles == "image").any():
+        raise AdapterError(f"The prompt of {glance.model.name} holds no image token that could be scored: ask about a picture.")
     capture = glance.towers(want={"queries"})
     sites = [site for site in capture.sites if site.tower == "vision"]
     if not sites:

@@ -21,6 +21,8 @@ class RelevantOnly:
 
     def picture(self, glance: Any) -> np.ndarray:
         """[height, width, 3] uint8."""
+        if not (glance.roles == "image").any():
+            raise AdapterError(f"The prompt of {glance.model.name} holds no image, so none of it can be painted over.")
         boxes = glance.rows.boxes[glance.roles == "image"]
         if not np.isfinite(boxes).any():
             raise AdapterError(

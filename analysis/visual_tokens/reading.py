@@ -31,8 +31,9 @@ class Reading:
     def __post_init__(self) -> None:
         if not len(self.image):
             raise ValueError(
-                "visual tokens are needed in the decoder's own sequence. This model's decoder has the roles "
-                f"{sorted(set(self.rows.roles.tolist()))}; models that read the image by cross-attention drop none there."
+                "visual tokens are needed in the decoder's own sequence. This prompt has the roles "
+                f"{sorted(set(self.rows.roles.tolist()))}: either no image was given, or the model is one of those that read the "
+                "image by cross-attention."
             )
 
     @cached_property

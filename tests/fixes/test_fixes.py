@@ -57,6 +57,24 @@ def test_a_fix_runs_or_is_refused_with_its_reason(name, fix):
         ids(name, **fix())
 
 
+@pytest.mark.parametrize("fix", FIXES, ids=lambda fix: fix.__name__)
+@pytest.mark.parametrize("name", TWO)
+def test_without_an_image_a_fix_changes_nothing_or_says_what_it_lacks(name, fix):
+    model = asked(name)[0]
+    inputs = model.prepare(text="Is there a red ball?")
+    lacking = {
+        visual_contrastive_decoding: "no pixels", image_guidance: "Got 0 pictures", relevant_regions_added: "holds no image",
+        balanced_attention: "holds no image token", contrast_with_outliers: "holds no image token",
+    }  # fmt: skip
+    if fix in lacking:
+        with pytest.raises(ma.AdapterError, match=lacking[fix]):
+            ma.generate(model, inputs, max_new_tokens=2, **fix())
+        return
+    said = ma.generate(model, inputs, max_new_tokens=2, **fix(**QUICKER.get(fix, {})))
+    if fix not in (sampled, random_heads_silenced, over_trust_penalty):
+        assert [t.id for t in said.tokens] == [t.id for t in ma.generate(model, inputs, max_new_tokens=2).tokens]
+
+
 @pytest.mark.parametrize("fix", NO_IMAGE, ids=lambda fix: fix.__name__)
 @pytest.mark.parametrize("name", ["instructblip", "paligemma"])
 def test_where_an_image_cannot_be_left_out_it_can_be_hidden(name, fix):

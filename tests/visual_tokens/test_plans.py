@@ -157,6 +157,8 @@ def test_every_method_is_in_the_table_of_its_family():
 def test_a_model_without_visual_tokens_in_its_decoder_is_refused():
     assert vt.why_no_plan(seen("llava")) is None
     assert "read the image by cross-attention" in (vt.why_no_plan(seen("mllama")) or "")
+    model, _ = asked("llava")
+    assert "no image was given" in (vt.why_no_plan(ma.capture(model, model.prepare(text="Is there a red ball?"))) or "")
 
 
 def test_layers_that_are_not_there_are_refused():
