@@ -19,6 +19,7 @@ from model_adapters.capturing import Capture
 from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
+from model_adapters.lens import continued
 from model_adapters.model import Model
 from model_adapters.pictures import PreparedPicture, prepared_picture, scores_of_pixels
 from model_adapters.readout import ReadoutParts, readout, why_no_readout
@@ -35,6 +36,8 @@ class Subject:
     model: Model
     inputs: Inputs
     text: str | Sequence[str] | None = None
+    said: tuple[int, ...] = ()
+    """Token ids of an answer that stand behind the prompt: the next token is the one that follows them."""
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _kept: dict[tuple[frozenset[str], int | None], Capture] = field(default_factory=dict, repr=False)
 
@@ -117,11 +120,18 @@ class Subject:
             pictures = np.clip(np.rint(np.asarray(pictures)), 0, 255).astype(np.uint8)
             if pictures.ndim != 4 or pictures.shape[-1] != 3:
                 raise ValueError(f"pictures must be [B, height, width, 3]. Got shape {pictures.shape} instead.")
-            text = [self.text or ""] * len(pictures) if self.kind == "lvlm" else self.text
-            inputs = self.model.prepare(image=list(pictures), text=text)
-            return self._read(run(self.model, inputs)).float().softmax(-1)[:, aim].cpu().numpy()
+            answers = [self._read(run(self.model, inputs)) for inputs in self._prompts(pictures)]
+            return torch.cat(answers).float().softmax(-1)[:, aim].cpu().numpy()
 
         return probability
+
+    def _prompts(self, pictures: np.ndarray) -> list[Inputs]:
+        """The same question about other pictures: in one batch, or one by one where an answer has begun."""
+        if self.said:
+            prompts = [self.model.prepare(image=picture, text=self.text) for picture in pictures]
+            return [continued(self.model, inputs, self.said) for inputs in prompts]
+        text = [self.text or ""] * len(pictures) if self.kind == "lvlm" else self.text
+        return [self.model.prepare(image=list(pictures), text=text)]
 
     def run(self) -> Callable[[tuple[Edit, ...]], np.ndarray]:
         """Edits to scores [1, C]."""
@@ -138,11 +148,22 @@ class Subject:
 
     def shuffled(self, layers: int, seed: int = 0) -> Subject:
         """The same picture before a copy of the model whose last `layers` layers have shuffled weights."""
-        return Subject(shuffled(self.model, self.layers, layers, seed), self.inputs, self.text)
+        return Subject(shuffled(self.model, self.layers, layers, seed), self.inputs, self.text, self.said)
 
     def before(self, image: Any) -> Subject:
         """The same model before another picture."""
-        return subject(self.model, image, self.text)
+        return subject(self.model, image, self.text).after(self.said)
+
+    def after(self, said: Sequence[int]) -> Subject:
+        """The same model with the beginning of an answer behind its prompt: its next token is the one that follows.
+
+        Every method that explains the next token explains a word of an answer this way.
+
+        Args:
+            said: token ids, such as those of `generate` in front of a word.
+        """
+        ids = tuple(int(each) for each in said)
+        return Subject(self.model, continued(self.model, self.inputs, ids), self.text, self.said + ids) if ids else self
 
     def aim(self, target: int | None) -> int:
         """The class that is meant: the given one, or the predicted one."""

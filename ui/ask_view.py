@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -24,6 +25,7 @@ KEY = "ask-viewer"
 SHEET = "sheet"
 """The chosen sheet's place in the link."""
 _BARE = {"displayModeBar": False}
+_PAGES = Path(__file__).resolve().parents[1] / "pages"
 
 
 def hop(question: Question, found: Answered) -> Hop | None:
@@ -155,12 +157,36 @@ def inspect(question: Question, found: Answered, sheet: Sheet | None, word: int)
                 _map_menu(question, found, sheet, word)
         logs = f"{sure.log_probability:.2f}".replace("-", "−")
         st.markdown(f"**{humane(sure.probability)}** probability · log-probability {logs}")
+        _heads_button(question, found, word)
         _figure(
             "instead", "Could have been", sure, question,
             ["from analysis.words.word_confidence import word_confidence"], [f"shown = word_confidence(answer, {word})"], 130,
         )  # fmt: skip
         _listened(question, found, word)
         _decided(question, found, word)
+
+
+def _heads_button(question: Question, found: Answered, word: int) -> None:
+    """On to the heads that this word depends on; those pages answer greedily, about one picture."""
+    from model_adapters.decoding import Greedy
+    from ui.results.spoken import LONGEST
+
+    one = len(question.pictures) == 1 and not question.film and isinstance(question.decoding, Greedy)
+    words = found.answer.words
+    if not (one and words[word].steps and words[word].steps[-1] < LONGEST):
+        return
+    number = sum(bool(each.steps) for each in words[:word])
+    if st.button(
+        "Which heads did it?", key="ask-heads", icon=":material/trending_down:", type="tertiary", on_click=_aim,
+        args=(question, number), help="Importance of every head of the decoder for this word, exactly and by cheap metrics.",
+    ):  # fmt: skip
+        st.switch_page(_PAGES / "heads" / "importance.py")
+
+
+def _aim(question: Question, number: int) -> None:
+    st.session_state.update(
+        model=question.model, weights=question.weights, question=question.text, said=number, tower="decoder"
+    )
 
 
 def _nothing_to_map(found: Answered) -> bool:

@@ -76,6 +76,7 @@ def titled(
     help: str = "",
     method: str = "",
     options: Mapping[str, Any] | None = None,
+    snippet: str = "",
 ) -> Iterator[None]:
     """A picture's title above what is drawn inside, and its menu below.
 
@@ -87,10 +88,11 @@ def titled(
         help: what the picture says, and what it cannot say.
         method: the registered method that made it, where one picture is enough to make it again.
         options: those of the method that differ from its defaults.
+        snippet: Python to show instead of the one that follows from the method.
     """
     st.markdown(f"**{text}**", help=help or None)
     yield
-    page.take_away(result, figure, key=key, title=text, method=method, options=options)
+    page.take_away(result, figure, key=key, title=text, method=method, options=options, snippet=snippet)
 
 
 def title(model: Model, tower: str) -> str:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, pickers, session, set_jobs
+from ui import controls, link, pickers, session, set_jobs
 from ui.jobs import Progress
 from ui.pictures import Picture
 
 if TYPE_CHECKING:
     from model_adapters import Model, Subject
     from ui.results.importance_metrics import Importances
+    from ui.results.spoken import Spoken
 
 ONE, SET = "picture", "scenes"
+WORD = "said"
+"""In the link: the number of the word of the answer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,9 @@ class Asked:
     """Model's name and weights."""
     picture: Picture
     subject: Subject
+    """Of a model that writes: with the answer up to the chosen word."""
+    spoken: Spoken | None
+    """What a model that writes answers; its words can be chosen."""
     tower: str
     text: Any
     label: int
@@ -40,7 +46,7 @@ class Asked:
     @property
     def key(self) -> tuple:
         """What importances depend on."""
-        where = self.scenes if self.over_set else (self.picture.key, self.label)
+        where = self.scenes if self.over_set else (self.picture.key, self.label, *self.subject.said)
         return (*self.names, self.text, self.tower, where)
 
     @property
@@ -63,17 +69,65 @@ def of_picture(model: Model, name: str, weights: str, picture: Picture) -> Asked
     from ui.results import importance_metrics as metrics
     from ui.results.heads import pass_seconds
 
-    subject = session.subject(name, weights, picture)
-    text = pickers.text(model)
+    start, text = session.subject(name, weights, picture), pickers.text(model)
+    which = (name, weights, picture.key, text)
+    spoken = _spoken(start, which)
+    subject, label = _at_word(start, spoken, which)
 
     def begin(progress: Progress) -> tuple[Any, float]:
         return (subject.scores if subject.classes else 0), pass_seconds(subject)
 
-    key = ("first answer", name, weights, picture.key, text)
+    key = ("first answer", *which, subject.said)
     scores, seconds = session.get(key, begin, label="Running the model once")
-    label = pickers.target_index(model, scores)
+    if label is None:
+        label = pickers.target_index(model, scores)
     tower, cheap = pickers.tower(model), metrics.CHEAP[0].name
-    return Asked(model, (name, weights), picture, subject, tower, text, label, False, 0, metrics.SHOWN, cheap, seconds)
+    return Asked(
+        model, (name, weights), picture, subject, spoken, tower, text, label, False, 0, metrics.SHOWN, cheap, seconds
+    )  # fmt: skip
+
+
+def _spoken(subject: Subject, key: tuple) -> Spoken | None:
+    """The answer of a model that writes."""
+    if subject.kind != "lvlm":
+        return None
+
+    def make(progress: Progress) -> Spoken:
+        from ui.results.spoken import spoken
+
+        return spoken(subject, progress)
+
+    return session.get(("spoken", *key), make, label="Answering the question")
+
+
+def _at_word(subject: Subject, spoken: Spoken | None, key: tuple) -> tuple[Subject, int | None]:
+    """The model in front of the chosen word, and the word's token; None: what is about the next token, whichever it is."""
+    if spoken is None or not spoken.words:
+        return subject, None
+    link.begin(WORD, 0, link.number(0, None, True), lambda number: number < len(spoken.words))
+    number = st.session_state[WORD]
+    before = spoken.before(number)
+
+    def make(progress: Progress) -> Subject:
+        return subject.after(before)
+
+    return session.get(("in front of a word", *key, before), make, label="Reading the answer"), spoken.token(number)
+
+
+def word(asked: Asked) -> None:
+    """The word of the answer that importances are about; a model that writes no answer here says why."""
+    spoken = asked.spoken
+    if spoken is None:
+        return
+    if not spoken.words:
+        st.caption("About the next token.", help=spoken.reason or "The answer holds no word.")
+        return
+    number = st.selectbox(
+        "Word of the answer", range(len(spoken.words)), key=WORD, format_func=spoken.title, persist_state="session",
+        help="Importances are about the log-probability of this word where it stands, after what was said before it. "
+        "Of a word of several tokens the first counts.",
+    )  # fmt: skip
+    link.keep(WORD, number, 0)
 
 
 def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
@@ -93,7 +147,8 @@ def asked(model: Model, name: str, weights: str, picture: Picture) -> Asked:
                 scenes = controls.slide("scenes", "Scenes", 8, 128, 24, step=8)
         else:
             scenes = 0
-            _answer(start)
+            with st.container(width=175 if start.spoken is not None else 90):
+                _answer(start)
         with st.container(width="stretch"):
             names = controls.pick_many(
                 "metrics", "Side by side", list(titles), default=metrics.SHOWN, most=3, format=titles.__getitem__
@@ -109,10 +164,12 @@ def _answer(asked: Asked) -> None:
     from ui.results.heads import name_of
     from ui.sentences import probability
 
+    if asked.spoken is not None:
+        word(asked)
+        return
     share = float(softmax(asked.subject.scores)[asked.label])
-    with st.container(width=90, gap="small"):
-        st.caption("The answer")
-        st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
+    st.caption("The answer")
+    st.markdown(f"**{name_of(asked.model, asked.text, asked.label)}** {probability(share)}")
 
 
 def found(asked: Asked) -> Importances | None:

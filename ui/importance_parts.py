@@ -43,12 +43,24 @@ def matrices(asked: Asked, result: Importances) -> None:
             figure.update_traces(colorbar={"title": {"text": matrix.unit}}, selector={"type": "heatmap"})
             method, options = ("", {}) if asked.over_set else BY_NAME[name].again
             with head_choice.titled(
-                BY_NAME[name].heading, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options
-            ):
+                BY_NAME[name].heading, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options,
+                snippet=_snippet(asked, method, options),
+            ):  # fmt: skip
                 head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
     for name in asked.shown:
         if name in result.refused:
             st.caption(f":material/block: {BY_NAME[name].title}: {result.refused[name]}")
+
+
+def _snippet(asked: Asked, method: str, options: Mapping[str, Any]) -> str:
+    """The Python of a word behind others; what is about the first answer has the page's own."""
+    from ui.snippets import Shown, snippet_for
+
+    if not method or not asked.subject.said:
+        return ""
+    name, weights = asked.names
+    shown = Shown(name, asked.picture.id, weights, asked.text, asked.label, asked.tower, said=asked.subject.said)
+    return snippet_for(shown, method, options) or ""
 
 
 def _help(name: str) -> str:

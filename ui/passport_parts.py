@@ -60,11 +60,15 @@ def _controls(asked: Asked) -> int:
     sites = sites_of(asked.model, asked.tower)
     site, head = head_choice.chosen_head(asked.model, asked.tower)
     st.session_state["passport-layer"], st.session_state["passport-head"] = row_of(sites, site), head
-    layers, heads, scenes, print_it = st.columns([1, 1, 2, 2], vertical_alignment="bottom")
+    widths = [1, 1, 2, 2] if asked.spoken is None else [1, 1, 1.5, 2, 1.5]
+    layers, heads, *words, scenes, print_it = st.columns(widths, vertical_alignment="bottom")
     with layers:
         st.selectbox("Layer", range(len(sites)), key="passport-layer", on_change=_choose)
     with heads:
         st.selectbox("Head", range(site.heads), key="passport-head", on_change=_choose)
+    for place in words:
+        with place:
+            importance_asked.word(asked)
     with scenes:
         count = controls.slide("portrait", "Scenes it is judged on", 8, 64, 16, step=8)
     with print_it:

@@ -57,7 +57,10 @@ def text(model: Model) -> str | tuple[str, ...] | None:
     """What the model reads beside the picture: captions to compare, a question, or nothing."""
     if model.kind == "vit":
         return None
-    written = (st.session_state.get(_TEXT[model.kind]) or "").strip() or _text_to_begin_with(model)
+    name = _TEXT[model.kind]
+    # Before the widget is drawn for the first time, which needs the model, the link knows.
+    given = st.session_state[name] if name in st.session_state else st.query_params.get(name)
+    written = (given or "").strip() or _text_to_begin_with(model)
     return tuple(line.strip() for line in written.splitlines() if line.strip()) if model.kind == "dual" else written
 
 
@@ -181,7 +184,8 @@ def _write_text(found: Model) -> None:
     if found.kind == "dual":
         controls.write("captions", "Captions, one per line", default=start, long=True)
     else:
-        controls.write("question", "Question", default=start, help="What is shown is about the next word.")
+        help = "What is shown is about the first word of the answer, or the chosen one."
+        controls.write("question", "Question", default=start, help=help)
 
 
 def _text_to_begin_with(found: Model) -> str:

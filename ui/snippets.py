@@ -29,6 +29,8 @@ class Shown:
     layer: int = -1
     """Row of the tower's head matrix."""
     head: int = 0
+    said: tuple[int, ...] = ()
+    """Tokens of the answer behind the prompt: what is shown is about the one that follows them."""
 
 
 def snippet_for(shown: Shown, method: str, options: Mapping[str, Any] | None = None) -> str | None:
@@ -150,7 +152,7 @@ class _Writer:
                 "",
                 f"model = ma.load({_quoted(self.shown.model)}{weights})",
                 f"image = {image}",
-                f"subject = ma.subject(model, image{asked})",
+                f"subject = ma.subject(model, image{asked}){f'.after({list(self.shown.said)})' if self.shown.said else ''}",
                 *self.lines,
                 f"shown = {call}",
             ]
