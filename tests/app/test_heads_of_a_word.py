@@ -152,4 +152,4 @@ def test_from_a_word_of_ask_to_its_heads(said):
         page.get_by_text("Spearman").first.wait_for(timeout=120_000)
         settle(page)
         assert "tower=decoder" in page.url
-        assert page.get_by_label("Word of the answer").input_value().startswith(f"{ball + 1} · ball")
+        assert page.get_by_role("combobox", name="Word of the answer").input_value().startswith(f"{ball + 1} · ball")
