@@ -37,6 +37,8 @@ class Progress:
         self.done = 0.0
         self.note = ""
         self.started: float | None = None
+        self.kept: Any = None
+        """What is done already, put here by work of which a part is worth something when it is cancelled."""
         self._cancelled = threading.Event()
 
     def step(self, done: float, note: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import asking, controls, page, picture_picker, set_jobs, truth_asked
+from ui import asking, controls, page, picture_picker, session, set_jobs, truth_asked
 from ui.jobs import Progress
 from ui.pictures import thumbnail
 from ui.sentences import share
@@ -16,14 +16,14 @@ from ui.sentences import share
 if TYPE_CHECKING:
     from model_adapters import Model
     from ui.asking import Question
-    from ui.results.triage import Triage
+    from ui.results.triage import Gathered, Triage
     from ui.results.triage_sources import Source
     from ui.results.truth import Signals
     from ui.truth_asked import Judge
 
 _FROM = {"scene": "drawn scenes", "biased": "scenes with the bias of training", "folder": "a folder of mine"}
 _ROWS = 8
-_WANTED = "wanted word"
+_WANTED, _STOPPED = "wanted word", "stopped triage"
 _AGAIN = 1.5
 """Answering takes about half as long as measuring."""
 
@@ -46,7 +46,7 @@ def show(question: Question, model: Model, found: Signals, judged: Judge) -> Non
             icon=":material/folder_open:",
         )
         return
-    triaged = _triage(question, model, found, source, count, folder.strip())
+    triaged, count = _triage(question, model, found, source, count, folder.strip())
     if triaged is None:
         return
     name, weights = asking.language_model()
@@ -54,7 +54,10 @@ def show(question: Question, model: Model, found: Signals, judged: Judge) -> Non
     _fit(triaged)
 
 
-def _triage(question: Question, model: Model, found: Signals, source: str, count: int, folder: str) -> Triage | None:
+def _triage(
+    question: Question, model: Model, found: Signals, source: str, count: int, folder: str
+) -> tuple[Triage | None, int]:
+    """The words of the pictures, and of how many; of a run that was stopped those that it got to."""
     name, weights = asking.language_model()
     key: tuple = ("triage", name, weights, question.text, question.longest, question.decoding, source, count)
     if source == "folder":
@@ -62,20 +65,41 @@ def _triage(question: Question, model: Model, found: Signals, source: str, count
 
         key = (*key, key_of(folder))
 
+    begun, listed = _stopped(key, f"the first pictures of {folder or 'the small world'}")
+
     def make(progress: Progress) -> Triage:
         from ui.results import triage_sources as sources
         from ui.results.triage import triage
 
         chosen = sources.of_folder(folder, count) if source == "folder" else sources.of_world(count, source == "biased")
-        return triage(model, chosen, question.text, longest=question.longest, decoding=question.decoding, progress=progress)
+        return triage(
+            model, chosen, question.text, longest=question.longest, decoding=question.decoding, progress=progress, begun=begun
+        )
 
-    seconds = count * found.seconds * _AGAIN
+    left = count - (begun.pictures if begun else 0)
     made: Any = set_jobs.begin(
-        key, make, label=f"Asking {count} pictures", what=f"{count} pictures", seconds=seconds, button="Ask them all"
-    )
+        key, make, label=f"Asking {left} pictures", what=f"{left} pictures", seconds=left * found.seconds * _AGAIN,
+        button=f"Ask the other {left}" if begun else "Ask them all",
+    )  # fmt: skip
+    job = session.jobs().find(key)
+    if made is None and begun is not None and (job is None or job.progress.cancelled):
+        st.caption(
+            f":material/pause_circle: Stopped after {begun.pictures} of {count} pictures. What they said is listed; asking "
+            "again goes on from there."
+        )
+        made, count = listed, begun.pictures
     if made is not None and made.labelled.any() and source == "folder":
         truth_asked.remember(made, name, weights)
-    return made
+    return made, count
+
+
+def _stopped(key: tuple, about: str) -> tuple[Gathered | None, Triage | None]:
+    """What a run gathered before somebody stopped it, and its words."""
+    job, held = session.jobs().find(key), st.session_state.get(_STOPPED)
+    kept = job.progress.kept if job is not None and job.progress.cancelled else None
+    if kept is not None and (held is None or held[1] is not kept):
+        held = st.session_state[_STOPPED] = (key, kept, kept.triage(key[1], about))
+    return held[1:] if held is not None and held[0] == key else (None, None)
 
 
 def _list(found: Triage, judged: Judge, snippet: str) -> None:

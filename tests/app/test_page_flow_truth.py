@@ -11,6 +11,7 @@ from tests.app.browser import chromium, needs_chromium, serving, settle, watched
 from tests.app.pages import opened, settled
 from tests.zoo import hf
 from ui import session
+from ui.results import triage
 from world.coco import export_coco
 from world.datasets import TEST_UNBIASED
 
@@ -115,6 +116,26 @@ def test_a_row_of_the_triage_leads_to_its_word():
     next(each for each in page.toggle if each.key == "wrong").set_value(True)
     settled(page, ready)
     assert all("right" not in each.value or "wrong" in each.value for each in page.markdown if ":material/c" in each.value[:14])
+
+
+def test_a_stopped_triage_lists_what_was_asked(monkeypatch, own_jobs):
+    asked, answered = [], triage.answered
+
+    def counted(*arguments, **options):
+        asked.append(1)
+        if len(asked) == 3:
+            (key,) = (key for key in session.jobs()._jobs if key[0] == "triage")
+            session.jobs().cancel(key)
+        return answered(*arguments, **options)
+
+    monkeypatch.setattr(triage, "answered", counted)
+    page = opened("words/truth", model="bundled:lvlm", **{"triage-count": "8"})
+    triaged(page)
+    assert "Stopped after 2 of 8 pictures" in texts(page) and "words in 2 answers" in texts(page)
+    again = next(each for each in page.button if each.label in ("Try again", "Ask the other 6"))
+    again.click()
+    settled(page, lambda page: "words in 8 answers" in texts(page))
+    assert "Stopped after" not in texts(page) and len(asked) == 9
 
 
 def test_a_labelled_folder_becomes_a_reference_and_a_score(tmp_path, own_jobs):

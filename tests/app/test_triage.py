@@ -11,7 +11,7 @@ from analysis.signals import CombinedScore, SignalTable
 from analysis.words import Word
 from tests.words.told import model_of
 from ui import pictures
-from ui.jobs import Progress
+from ui.jobs import Cancelled, Progress
 from ui.results import triage, triage_sources, truth
 from ui.take_away.columns import table
 from world.coco import export_coco
@@ -68,6 +68,35 @@ def test_without_annotations_nothing_is_called_right_or_wrong(folder):
     assert (listed.truth == triage.UNKNOWN).all() and not listed.labelled.any()
     with pytest.raises(ValueError, match="of both kinds"):
         listed.reference()
+
+
+def test_a_stopped_triage_keeps_what_was_asked_and_goes_on_from_there(folder, monkeypatch):
+    model, sources = model_of("bundled:lvlm"), triage_sources.of_folder(str(folder), 4)
+    whole, progress, asked = asked_of(sources), Progress(), []
+
+    def counted(model, shown, *arguments, **options):
+        asked.append(shown[0].title)
+        if len(asked) == 3:
+            progress.cancel()
+        return answered(model, shown, *arguments, **options)
+
+    answered = triage.answered
+    monkeypatch.setattr(triage, "answered", counted)
+    told = {"longest": 40, "decoding": ma.Greedy()}
+    with pytest.raises(Cancelled):
+        triage.triage(model, sources, "describe the picture.", progress=progress, **told)
+    kept = progress.kept
+    assert kept.pictures == 2 and len(asked) == 3
+    part = kept.triage("bundled:lvlm", "two")
+    rows = whole.answer < 2
+    assert [each.text for each in part.told] == [each.text for each in whole.told[:2]]
+    np.testing.assert_array_equal(part.truth, whole.truth[rows])
+    np.testing.assert_allclose(part.signals.table.values, whole.signals.table.values[rows], atol=1e-6)
+    asked.clear()
+    again = triage.triage(model, sources, "describe the picture.", progress=Progress(), begun=kept, **told)
+    assert len(asked) == 2
+    np.testing.assert_array_equal(again.answer, whole.answer)
+    np.testing.assert_allclose(again.signals.table.values, whole.signals.table.values, atol=1e-6)
 
 
 def test_labelled_words_become_a_reference_and_a_score():

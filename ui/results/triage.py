@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,8 +153,30 @@ class _Word:
     signals: Mapping[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What a triage has gathered so far: a stopped one shows it, and goes on from there."""
+
+    pictures: int = 0
+    """How many were asked about."""
+    told: tuple[Told, ...] = ()
+    found: tuple[_Word, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def triage(self, model: str, about: str) -> Triage | None:
+        """The words so far; None where none was said."""
+        return _whole(model, about, self.told, self.found, self.notes) if self.found else None
+
+
 def triage(
-    model: ma.Model, sources: Sources, text: str, *, longest: int, decoding: Decoding, progress: Progress
+    model: ma.Model,
+    sources: Sources,
+    text: str,
+    *,
+    longest: int,
+    decoding: Decoding,
+    progress: Progress,
+    begun: Gathered | None = None,
 ) -> Triage:
     """Ask the same of every picture, and measure every signal of every word.
 
@@ -164,26 +186,37 @@ def triage(
         text: what is asked.
         longest: tokens of an answer.
         decoding: how tokens are chosen.
-        progress: told how far it is.
+        progress: told how far it is, and given what is gathered after every picture.
+        begun: what an earlier run over the same pictures gathered before it was stopped.
     """
-    told: list[Told] = []
-    found: list[_Word] = []
-    notes = list(sources.notes)
-    for number, source in enumerate(sources.each):
-        progress.step(number / len(sources.each), f"{source.title}, {number + 1} of {len(sources.each)}")
-        try:
-            made = answered(model, (source.picture(),), text, longest=longest, decoding=decoding)
-        except ValueError as error:
-            notes.append(f"{source.title} was left out: {error}")
-            continue
-        if made.answer.words:
-            measured = truth.signals_of(made, progress.check)
-            notes += [f"{truth.titles()[name]}: {why}" for name, why in measured.table.refused.items() if not found]
-            found += _words(len(told), source, made, measured)
-        told.append(Told(source, made.answer.text))
-    if not found:
-        raise ValueError(f"None of the {len(sources.each)} answers holds a word. {' '.join(notes[:3])}".strip())
-    return _whole(model.name, sources.about, told, found, notes)
+    so_far, count = begun or Gathered(notes=sources.notes), len(sources.each)
+    first = so_far.pictures
+    for number in range(first, count):
+        source = sources.each[number]
+        progress.step((number - first) / (count - first), f"{source.title}, {number + 1} of {count}")
+        so_far = _asked(model, source, text, longest, decoding, progress, so_far)
+        progress.kept = so_far
+    whole = so_far.triage(model.name, sources.about)
+    if whole is None:
+        raise ValueError(f"None of the {count} answers holds a word. {' '.join(so_far.notes[:3])}".strip())
+    return whole
+
+
+def _asked(
+    model: ma.Model, source: Source, text: str, longest: int, decoding: Decoding, progress: Progress, so_far: Gathered
+) -> Gathered:
+    """What was gathered, with one picture more."""
+    told, found, notes = so_far.told, so_far.found, so_far.notes
+    try:
+        made = answered(model, (source.picture(),), text, longest=longest, decoding=decoding)
+    except ValueError as error:
+        return replace(so_far, pictures=so_far.pictures + 1, notes=(*notes, f"{source.title} was left out: {error}"))
+    if made.answer.words:
+        measured = truth.signals_of(made, progress.check)
+        if not found:
+            notes += tuple(f"{truth.titles()[name]}: {why}" for name, why in measured.table.refused.items())
+        found += tuple(_words(len(told), source, made, measured))
+    return Gathered(so_far.pictures + 1, (*told, Told(source, made.answer.text)), found, notes)
 
 
 def _words(number: int, source: Source, made: Answered, measured: Signals) -> list[_Word]:
