@@ -5,6 +5,7 @@ Importing this package registers its methods. `dropping(plan)` makes a plan into
 
 from analysis.visual_tokens import (
     before_decoder,
+    in_cache,
     in_decoder,
     layer_rankings,
     merging,
@@ -16,6 +17,7 @@ from analysis.visual_tokens import (
 )
 from analysis.visual_tokens.doing import dropping, masking
 from analysis.visual_tokens.family import FAMILY, Member
+from analysis.visual_tokens.in_cache import CachePlan, forgetting
 from analysis.visual_tokens.measured import Measured, drift, measure, summary
 from analysis.visual_tokens.plan import VisualPlan, VisualStep
 from analysis.visual_tokens.reading import why_no_plan
@@ -24,6 +26,7 @@ from analysis.visual_tokens.searching import BudgetSearch, search_budgets
 __all__ = [
     "FAMILY",
     "BudgetSearch",
+    "CachePlan",
     "Measured",
     "Member",
     "VisualPlan",
@@ -31,6 +34,8 @@ __all__ = [
     "before_decoder",
     "drift",
     "dropping",
+    "forgetting",
+    "in_cache",
     "in_decoder",
     "layer_rankings",
     "masking",

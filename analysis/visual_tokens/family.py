@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["before the decoder", "inside the decoder", "both", "every layer"]
+Stage = Literal["before the decoder", "inside the decoder", "both", "every layer", "in the cache"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,6 @@ FAMILY: tuple[Member, ...] = (
     Member("aim", "both", "cosine, then page rank of attention", "all", "merged, then dropped along a line", True),
     Member("visual_exit", "inside the decoder", "nothing: the layer is given", "", "all dropped at once", False),
     Member("DyVTE's trained gate", "inside the decoder", "states of the words", "", "all dropped at once", True, here=False),
-    Member("LOOK-M", "inside the decoder", "attention added up", "all", "merged in the cache, words last", True, here=False),
+    Member("look_m", "in the cache", "attention added up", "all", "merged in the cache, words last", True),
 )
 """Every registered method of the kind "visual tokens" and its relatives that are not here."""

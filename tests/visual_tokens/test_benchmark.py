@@ -23,6 +23,7 @@ LEFT_OUT = {
     "ranking_similarity": "it compares layers and drops nothing",
     "visual_heads": "it drops no token, so it has no budget",
     "visual_exit": "its budget is a layer",
+    "look_m": "its budget is a share of the cache",
     "tome_visual": "not run yet: it has no row in the report",
     "aim": "not run yet: it has no row in the report",
 }

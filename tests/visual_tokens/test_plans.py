@@ -14,7 +14,7 @@ from model_adapters.edits import Block, ScalePairs
 from model_adapters.running_cost import answering_cost
 from tests.visual_tokens.small import LVLMS, asked, depth_of, image_of, rows_of, seen
 
-UNBUDGETED = {"visual_window", "visual_heads", "visual_exit", "ranking_similarity"}
+UNBUDGETED = {"visual_window", "visual_heads", "visual_exit", "look_m", "ranking_similarity"}
 PRUNERS = tuple(m.name for m in methods("visual tokens") if m.name not in UNBUDGETED)
 AT_MOST = {"pooled_visual", "instance_threshold"}
 MERGING = {"sparse_vlm", "must_drop", "pooled_visual", "tome_visual", "aim"}
