@@ -50,7 +50,7 @@ def generate_from_less(
     text = model.config.get_text_config()
     kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
     if getattr(model.config, "is_encoder_decoder", False) or kinds != {"full_attention"}:
-        raise AdapterError(f"{model.name} keeps other things than the keys of its prompt ({sorted(kinds)}): none can be left out.")
+        raise AdapterError(f"{model.name} keeps other things than its prompt's keys ({sorted(kinds)}): none can be left out.")
     rows = [np.unique(np.asarray(one, int)) for one in kept]
     if len(rows) != text.num_hidden_layers or len({len(one) for one in rows}) != 1 or not len(rows[0]):
         raise ValueError(
