@@ -39,13 +39,19 @@ def runner(run: RunModel, model: Any, inputs: Any) -> Run:
     return answer
 
 
+def as_pictures(pictures: np.ndarray) -> np.ndarray:
+    """[B, height, width, 3] uint8, of numbers from 0 to 255."""
+    found = np.clip(np.rint(np.asarray(pictures)), 0, 255).astype(np.uint8)
+    if found.ndim != 4 or found.shape[-1] != 3:
+        raise ValueError(f"pictures must be [B, height, width, 3]. Got shape {found.shape} instead.")
+    return found
+
+
 def scorer(run: RunModel, model: Preparing, target: int | Sequence[int], *, logits: bool = False) -> Score:
     """A callable that gives the probability (or logit) of a class for pictures: one class, or one per picture."""
 
     def score(pictures: np.ndarray) -> np.ndarray:
-        pictures = np.clip(np.rint(np.asarray(pictures)), 0, 255).astype(np.uint8)
-        if pictures.ndim != 4 or pictures.shape[-1] != 3:
-            raise ValueError(f"pictures must be [B, height, width, 3]. Got shape {pictures.shape} instead.")
+        pictures = as_pictures(pictures)
         answers = runner(run, model, model.prepare(image=list(pictures)))(())
         answers = answers if logits else softmax(answers, axis=-1)
         chosen = np.broadcast_to(np.asarray(target), len(answers))

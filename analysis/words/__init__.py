@@ -22,7 +22,7 @@ from analysis.words import (
 )
 from analysis.words.answer import GROUPS, Answer, answer_in, answer_of
 from analysis.words.offers import offered
-from analysis.words.runs import AnswerRun, answer_runner, hidden_image
+from analysis.words.runs import AnswerRun, answer_runner, hidden_image, word_scorer
 from analysis.words.words import Word, mentions, words_of
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "word_confidence",
     "word_maps",
     "word_relevance",
+    "word_scorer",
     "word_shares",
     "words_of",
 ]

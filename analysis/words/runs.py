@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.runs import as_pictures
 from analysis.words.answer import Answer, groups_of, log_softmax
 from analysis.words.words import Word
 from model_adapters import Where
@@ -32,6 +33,30 @@ def answer_runner(run: Callable[..., Any], model: Any, continued: Any, count: in
         return logits[len(logits) - 1 - count : len(logits) - 1]
 
     return scores
+
+
+def word_scorer(
+    run: Callable[..., Any], model: Any, prepare: Callable[[np.ndarray], Any], answer: Answer, word: Word | int | str = 0
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Pictures [B, height, width, 3] of 0..255 -> log-probability [B] of a word when prompt and answer are read before each.
+
+    What `painted_over` takes as `shown`, and `faithfulness` as `score`.
+
+    Args:
+        run: `model_adapters.run`.
+        model: the model.
+        prepare: a picture to prompt and answer as one prompt, such as
+            `lambda picture: ma.continued(model, model.prepare(image=picture, text=question), answer.ids)`.
+        answer: the answer.
+        word: which word.
+    """
+    chosen = answer.word(word)
+
+    def score(pictures: np.ndarray) -> np.ndarray:
+        runs = (answer_runner(run, model, prepare(picture), len(answer)) for picture in as_pictures(pictures))
+        return np.array([log_probability(answer, scores(()), chosen) for scores in runs])
+
+    return score
 
 
 def checked_run(answer: Answer, run: AnswerRun) -> np.ndarray:
