@@ -67,6 +67,20 @@ def connection(store: Store) -> duckdb.DuckDBPyConnection:
     return found
 
 
+def ready(store: Store) -> list[str]:
+    """The ready queries that this study has the tables for."""
+    with connection(store) as con:
+        return [name for name, sql in QUERIES.items() if _answers(con, sql)]
+
+
+def _answers(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    try:
+        con.execute(f"EXPLAIN {sql}")
+    except (duckdb.CatalogException, duckdb.BinderException):
+        return False  # the study has no such table, or its models no such column
+    return True
+
+
 def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Column names and rows of a query, or of a ready one by name; a faulty query is one sentence."""
     with connection(store) as con:

@@ -26,12 +26,13 @@ def pick(
     default: T | None = None,
     format: Callable[[Any], str] = str,
     help: str | None = None,
+    listed: bool = False,
 ) -> T:
-    """One of several; side by side where they are few. `name` is its place in the link."""
+    """One of several; side by side where they are few, unless `listed`. `name` is its place in the link."""
     start = options[0] if default is None else default
     link.begin(name, start, link.one_of(options), lambda value: value in options)
     shared: dict[str, Any] = {"key": name, "format_func": format, "help": help, "persist_state": "session"}
-    if len(options) <= _FEW:
+    if len(options) <= _FEW and not listed:
         value = st.segmented_control(label, options, required=True, **shared)
     else:
         value = st.selectbox(label, options, **shared)

@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Lane = Literal["quick", "long", "elsewhere"]
-WORKERS: dict[Lane, int] = {"quick": 2, "long": 1, "elsewhere": 64}
-"""Jobs of each lane that run at once. Those that run elsewhere only wait here: their turns are taken there."""
+Lane = Literal["quick", "long", "study", "elsewhere"]
+WORKERS: dict[Lane, int] = {"quick": 2, "long": 1, "study": 1, "elsewhere": 64}
+"""Jobs of each lane that run at once. A study may take hours, in which others go on; what runs elsewhere only waits here."""
 KEPT = {
     "model": 3, "subject": 6, "view": 8, "prune-asked": 2, "sinks": 6, "session file": 4,
     "answer": 8, "fixed": 8, "fewer-seen": 2,

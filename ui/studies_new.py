@@ -98,7 +98,7 @@ def _run(study: Study) -> None:
     button = "Go on" if Store(study.store).has_manifest() else "Start"
     told = f"{priced.records:,} records at most, about {span(priced.seconds)} · results in {study.store}"
     done = session.asked(
-        key, lambda progress: _conducted(study, progress), label=study.name, estimate=told, button=button
+        key, lambda progress: _conducted(study, progress), label=study.name, estimate=told, button=button, lane="study"
     )
     if done is not None:
         st.success(f"Finished: {done.done} shards. It is among the studies under Open.", icon=":material/check:")
@@ -111,9 +111,13 @@ def _run(study: Study) -> None:
 def _conducted(study: Study, progress: Progress) -> Any:
     from studies.conduct import conduct
 
+    before: list[int] = []
+
     def report(now: Any) -> None:
+        before.append(now.done)
+        own = (now.done - before[0]) / max(now.shards - before[0], 1)
         broken = f", {now.broken} broken" if now.broken else ""
-        progress.step(now.done / now.shards, f"{now.done} of {now.shards} shards, {now.rate:.1f} records/s{broken}")
+        progress.step(own, f"{now.done} of {now.shards} shards, {now.rate:.1f} records/s{broken}")
 
     return conduct(study, report=report)
 
@@ -126,12 +130,10 @@ def _watch(url: str) -> None:
     from ui.results import studying
 
     store = Store(url)
-    found = studying.summary(store, "heads") if store.has_manifest() else None
-    if found is None or not len(found):
+    shown = studying.so_far(store) if store.has_manifest() else None
+    if shown is None:
         st.caption("Figures come with the first shard.")
         return
-    column = studying.columns(found)[0]
-    tower = studying.towers(found, 0)[0]
-    shown = studying.matrix(found, 0, tower, column, "mean")
-    st.caption(f"So far, over {len(store.done())} shards")
+    shards = len(store.done())
+    st.caption(f"So far, over {shards} shard{'s' if shards != 1 else ''}")
     st.plotly_chart(draw(shown), key="study-so-far", width="stretch", config={"displayModeBar": False})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, page, picture_picker, session, state
-from ui.pictures import thumbnail
+from ui import controls, head_choice, page, session, state, studies_groups
+from ui.studies_records import SHOWN, Shown, grid
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,15 +18,13 @@ if TYPE_CHECKING:
     from studies.store import Store
     from studies.telling import Status
 
-_SHOWN = 6
-_VIEWER = Path(__file__).resolve().parents[1] / "pages" / "look" / "attention.py"
 _NAMES = {"mean": "mean", "deviation": "deviation", "q50": "median", "q95": "95 %", "q05": "5 %"}
 
 
 def show(status: Status) -> None:
     """What came of a study so far."""
     from studies.store import Store
-    from ui.results import studying
+    from ui.results import study_groups, studying
 
     store = Store(status.url)
     st.caption(status.line)
@@ -35,23 +32,35 @@ def show(status: Status) -> None:
         st.caption(f":material/info: {note}")
     study = studying.study_in(store)
     found = studying.summary(store, "heads")
-    if found is None or not len(found):
-        _without_heads(store, status)
+    model = _model(study)
+    kinds = ["heads"] if found is not None and studying.towers(found, model) else []
+    kinds += study_groups.tables(store, model)
+    if not kinds:
+        _nothing(store, status)
     else:
-        _heads(store, study, found)
+        titles = {"heads": "Heads", **{name: each.title for name, each in study_groups.GROUPINGS.items()}}
+        bar = st.container(horizontal=True, vertical_alignment="bottom")
+        with bar:
+            kind = controls.pick("study-look", "Look at", kinds, format=lambda name: titles[name])
+        if kind == "heads" and found is not None:
+            _heads(store, study, model, found, bar)
+        else:
+            studies_groups.show(store, study, model, kind, bar)
     _tables(store)
+    _how_to_read()
 
 
-def _heads(store: Store, study: Study, found: pa.Table) -> None:
+def _heads(store: Store, study: Study, model: int, found: pa.Table, bar: Any) -> None:
     from ui.figures import draw
     from ui.results import studying
 
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        model = _model(study)
-        tower = controls.pick("study-tower", "Tower", studying.towers(found, model))
+    with bar:
+        towers = studying.towers(found, model)
+        tower = controls.pick("study-tower", "Tower", towers) if len(towers) > 1 else towers[0]
         columns = studying.columns(found)
         start = "gate_times_gradient" if "gate_times_gradient" in columns else columns[0]
-        column = controls.pick("study-column", "Measured", columns, default=start, format=lambda name: name.replace("_", " "))
+        with st.container(width=260):
+            column = controls.pick("study-column", "Measured", columns, default=start, format=lambda name: name.replace("_", " "))
         statistic = controls.pick("study-statistic", "Over the records", studying.STATISTICS, format=lambda name: _NAMES[name])
     shown = studying.matrix(found, model, tower, column, statistic)
     row, head = _chosen(shown)
@@ -85,48 +94,26 @@ def _choose() -> None:
 
 def _behind(store: Store, study: Study, model: int, site: Site, row: int, head: int, column: str) -> None:
     """The records in which the chosen head has most or least; one click leads to the viewer."""
-    from studies.errors import StudyError
     from ui.results import studying
 
     st.markdown(f"**Layer {row}, head {head}**: {column.replace('_', ' ')}, record by record")
     most = controls.pick("study-end", "Records with the", ("most", "least")) == "most"
     key = ("study records", store.url, len(store.done()), model, site, head, column, most)
     lines = session.part(
-        key, lambda _: studying.behind(store, model, site, head, column, most=most, count=_SHOWN), label="Asking the rows"
+        key, lambda _: studying.behind(store, model, site, head, column, most=most, count=SHOWN), label="Asking the rows"
     )
-    for at, column_ in zip(range(0, _SHOWN, 3), (st.columns(3), st.columns(3)), strict=True):
-        for line, place in zip((lines or [])[at : at + 3], column_, strict=False):
-            with place:
-                try:
-                    st.image(thumbnail(studying.picture(store.url, line.record), 160), width="stretch")
-                except StudyError as error:
-                    st.caption(str(error))
-                    continue
-                st.caption(f"{line.value:.3g} · {line.key}{f' · {line.label}' if line.label else ''}")
-                told: Any = (store.url, line.record, study.models[model].name, study.models[model].weights, row, head)
-                st.button("Look", key=f"look-{line.record}", icon=":material/visibility:", on_click=_look, args=told)
-    if st.session_state.pop("study look", False):
-        st.switch_page(str(_VIEWER))
+    told = {line.record: " · ".join(filter(None, (f"{line.value:.3g}", line.key, line.label))) for line in lines or []}
+    shown = [Shown(record, text) for record, text in told.items()]
+    grid(store.url, shown, study.models[model], (row, head))
 
 
-def _look(url: str, record: int, name: str, weights: str, row: int, head: int) -> None:
-    """Choose the record's picture, the model and the head for all pages."""
-    from ui.results import studying
-
-    picture_picker.want(picture_picker.keep(studying.picture(url, record)))
-    st.session_state["model"] = name
-    if not name.startswith(("bundled:", "path:")):
-        st.session_state["weights"] = weights
-    state.choose(layer=row, head=head)
-    st.session_state["study look"] = True
-
-
-def _without_heads(store: Store, status: Status) -> None:
+def _nothing(store: Store, status: Status) -> None:
     if not status.done:
         st.info("No shard is finished yet. Numbers come with the first one.", icon=":material/hourglass_top:")
-        return
-    tables = [name for name in ("answers", "words", "budgets") if store.files(name)]
-    st.info(f"This study measured no heads; it has the tables {', '.join(tables)}. Ask them below.", icon=":material/table:")
+    elif store.files("faults"):
+        st.info("No record of this study has numbers. The ready query faults says why.", icon=":material/table:")
+    else:
+        st.info("There is nothing to draw of this study yet; its tables can be asked below.", icon=":material/table:")
 
 
 def _tables(store: Store) -> None:
@@ -134,17 +121,17 @@ def _tables(store: Store) -> None:
     import pandas as pd
 
     from studies.errors import StudyError
-    from studies.reading import QUERIES, query
+    from studies.reading import query, ready
 
     if not store.done():
         return
     with st.expander("Tables and SQL", icon=":material/table:"):
-        ready = st.segmented_control("Ready queries", list(QUERIES), key="study-query")
+        chosen = st.segmented_control("Ready queries", ready(store), key="study-query")
         written = st.text_area(
             "SQL", key="study-sql", placeholder='SELECT layer, head, avg(entropy) FROM heads GROUP BY ALL ORDER BY 1, 2',
-            help="Tables: images, layers, heads, answers, words, budgets, faults; heads_all and the like hold the statistics.",
+            help="Tables: images, layers, heads, matches, answers, words, budgets, faults; heads_all and so on hold statistics.",
         )  # fmt: skip
-        asked = written.strip() or ready
+        asked = written.strip() or chosen
         if not asked:
             return
         try:
@@ -160,3 +147,22 @@ def _snippet(store: Store, column: str) -> str:
     sql = f"SELECT layer, head, mean, deviation FROM heads_all WHERE \"column\" = '{column}' ORDER BY layer, head"
     imports = "from studies.reading import query\nfrom studies.store import Store\n\n"
     return f"{imports}names, rows = query(Store({store.url!r}), {sql!r})\n"
+
+
+_HOW = """
+A study asks every record of a data set the same questions. A field of the picture of heads is one number over all records: their
+mean, how far they lie apart (deviation), or the value that a share of them stays below (median, 95 %, 5 %; right to 1 % of its
+size). Click a field for the records in which that head has most or least, and **Look** for the attention in one of them.
+
+Words, budgets, captions, answers and classes are groups of rows: a dot is the mean of a group, its line is where the mean of such
+a sample lies 19 times in 20, and the number in brackets counts its rows. Yes and no count as 1 and 0. Groups of few rows move
+much from one data set to the next; groups beyond the 24 largest are in the tables.
+
+**Where it misleads**: a mean hides records that are unlike the others, which is why they are one click away. Records that could
+not be read are left out, and the query *faults* lists them.
+"""
+
+
+def _how_to_read() -> None:
+    with st.expander("How to read this", icon=":material/help:"):
+        st.markdown(_HOW)

@@ -11,7 +11,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     what = controls.pick("studies", "Study", ("open", "new"), format=lambda each: {"open": "Open", "new": "New"}[each])
     if what == "open" and known:
         with st.container(width=420):
-            name = controls.pick("study", "Which", list(known), format=lambda url: known[url].name)
+            name = controls.pick("study", "Which", list(known), format=lambda url: known[url].name, listed=True)
 if what == "new":
     studies_new.form()
 elif not known:

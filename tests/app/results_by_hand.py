@@ -45,6 +45,7 @@ from ui.results.fewer_curves import FewerCurves
 from ui.results.fix import Fix, WordLogs
 from ui.results.fix_measured import Asked, Described, FixMeasured, pairs_of
 from ui.results.fix_pictures import Wish
+from ui.results.study_groups import Groups
 from ui.results.whatif import WordChanges
 
 RNG = np.random.default_rng(5)
@@ -204,7 +205,9 @@ def fix_results() -> dict[str, object]:
     logs = WordLogs(("a", "boat", "."), -RNG.random(3), -RNG.random(3), same, "visual_contrastive_decoding")
     changes = WordChanges(("a", "boat", "."), np.array([-0.1, -0.2, -3.0]), np.array([-0.1, -4.2, -1.0]), "asked again")
     made = {"words under a fix": logs, "words under steps": changes, "fix over pictures": measured}
-    return made | {"fewer visual tokens": curves} | evaluations()
+    ends = np.array([0.1, np.nan]), np.array([0.3, np.nan])
+    grouped = Groups(("boat", "star"), np.array([0.2, 0.4]), *ends, np.array([9, 1]), "to image")
+    return made | {"fewer visual tokens": curves, "groups of a study": grouped} | evaluations()
 
 
 def evaluations() -> dict[str, object]:

@@ -78,6 +78,10 @@ def rows(store: Any, table: str) -> pa.Table:
     return found.sort_by([(name, "ascending") for name in keys])
 
 
+LOOSE = {"importance": 1e-5, "gate_times_gradient": 1e-5, "token_slope": 1e-5, "probability": 1e-5, "margin": 1e-5}
+"""What is made of a model's scores: float32 scores of 10 themselves move by 1e-6 when another batch goes through a product."""
+
+
 def same(first: pa.Table, second: pa.Table, apart: float = 1e-6) -> None:
     """Equal texts and whole numbers; numbers no further apart than that: processes may add up in another order."""
     assert first.column_names == second.column_names
@@ -88,7 +92,7 @@ def same(first: pa.Table, second: pa.Table, apart: float = 1e-6) -> None:
             a, b = one.to_numpy(), other.to_numpy()
             assert np.array_equal(np.isnan(a), np.isnan(b)), name
             scale = np.maximum(1, np.abs(np.nan_to_num(a)))
-            assert (np.abs(np.nan_to_num(a) - np.nan_to_num(b)) <= apart * scale).all(), name
+            assert (np.abs(np.nan_to_num(a) - np.nan_to_num(b)) <= LOOSE.get(name, apart) * scale).all(), name
         else:
             assert one.to_pylist() == other.to_pylist(), name
 

@@ -147,7 +147,7 @@ def test_memory_that_runs_out_halves_the_batch(tmp_path, data, undisturbed, forw
     assert found.last is not None and found.last.notes == (told,)
     assert told in status(Store(str(tmp_path))).notes
     for table in TABLES:
-        same(rows(undisturbed, table), rows(tmp_path, table), 1e-5)
+        same(rows(undisturbed, table), rows(tmp_path, table))
 
 
 def test_a_model_that_fails_on_one_picture_loses_that_one(tmp_path, data, undisturbed, forward):
@@ -167,7 +167,7 @@ def test_a_model_that_fails_on_one_picture_loses_that_one(tmp_path, data, undist
     faults = dict(zip(*(rows(tmp_path, "faults")[k].to_pylist() for k in ("record", "reason")), strict=True))
     assert faults[10] == "the model failed on it: the kernel does not like this picture"
     kept = rows(undisturbed, "heads")
-    same(kept.filter(kept["record"].to_numpy() != 10), rows(tmp_path, "heads"), 1e-5)
+    same(kept.filter(kept["record"].to_numpy() != 10), rows(tmp_path, "heads"))
 
 
 def test_other_weights_than_at_the_beginning_are_refused(tmp_path, data):

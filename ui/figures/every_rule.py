@@ -10,6 +10,7 @@ from ui.figures import (
     maps,
     matrices,
     points,
+    study_groups,
     tokens,
     visual_tokens,
     whatif,
@@ -18,6 +19,6 @@ from ui.figures import (
 )
 
 __all__ = [
-    "bars", "compare", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "tokens", "visual_tokens",
-    "whatif", "word_heads", "words",
+    "bars", "compare", "curves", "fewer", "fixes", "heads", "maps", "matrices", "points", "study_groups", "tokens",
+    "visual_tokens", "whatif", "word_heads", "words",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -23,6 +24,8 @@ from studies.store import Store, read_table
 from studies.telling import Status, listed
 from studies.totals import Totals
 from ui.pictures import Picture
+from ui.results import study_groups
+from ui.results.study_groups import Groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,9 +59,28 @@ def summary(store: Store, table: str) -> pa.Table | None:
     whole = store.root / "tables" / f"{table}.parquet"
     if whole.exists():
         return read_table(whole)
-    totals = Totals(store)
-    totals.update()
-    return totals.table(table) if table in totals.tables else None
+    with _ADDING:
+        totals = _totals(store, store.manifest()["created"])
+        totals.update()
+        return totals.table(table) if table in totals.tables else None
+
+
+_ADDING = threading.Lock()
+
+
+@lru_cache(maxsize=4)
+def _totals(store: Store, created: float) -> Totals:
+    """What was read of a study that is not finished: each look adds the shards that came since."""
+    return Totals(store)
+
+
+def so_far(store: Store) -> HeadMatrix | Groups | None:
+    """The first picture of a study that runs; None before its first shard."""
+    found = summary(store, "heads")
+    if found is not None and len(found):
+        return matrix(found, 0, towers(found, 0)[0], columns(found)[0], "mean")
+    tables = study_groups.tables(store, 0)
+    return study_groups.groups(store, tables[0], 0, study_groups.GROUPINGS[tables[0]].start) if tables else None
 
 
 def columns(found: pa.Table) -> list[str]:

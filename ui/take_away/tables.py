@@ -29,10 +29,10 @@ from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
 from analysis.visual_tokens.plan import VisualPlan
-from ui.take_away import compare_tables, fix_tables, whatif_tables, word_tables
+from ui.take_away import compare_tables, fix_tables, study_tables, whatif_tables, word_tables
 from ui.take_away.columns import Table, by_head, column, ends_of, heads_of, melted, pairs_of, placed, stacked, table
 
-__all__ = ["Table", "column", "compare_tables", "fix_tables", "melted", "table", "whatif_tables", "word_tables"]
+__all__ = ["Table", "column", "compare_tables", "fix_tables", "melted", "study_tables", "table", "whatif_tables", "word_tables"]
 
 
 @table.register
