@@ -3,7 +3,8 @@
 Each method makes a `TokenPlan`, whose edits drop or merge tokens between attention and MLP. Without `look` all steps read
 one capture of the whole sequence; with it the model is run again after each step, so that later steps read what the
 reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number of merges;
-without `layers` these are all, or for methods that drop a share the quarters of the depth.
+without `layers` these are the originals', scaled to the depth: all for ToMe, all but the first for MCTF, the last three
+quarters for ATS, and the quarters of the depth for methods that drop a share.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def ats(capture: Capture, *, layers: tuple[int, ...] | None = None, samples: Cou
         lengths = np.sqrt((tokens.vectors(layer, "values") ** 2).sum((0, 2)))
         return sampled(_from_class(tokens, layer) * lengths, tokens.protected, int(count)), tokens.sizes
 
-    return _plan(capture, layers, samples, (), choose, look, "Sampling at fixed evenly spaced points; nothing is trained.")
+    said = "Sampling at fixed evenly spaced points, by default in layers 3 to 11 of 12, scaled to the depth; nothing is trained."
+    return _plan(capture, layers or later(capture, 3 / 12), samples, (), choose, look, said)
 
 
 @method(
@@ -163,7 +165,7 @@ def mctf(
         return numbered(back[there]), weights
 
     said = f"{NO_SIZES} One-step-ahead attention and training are left out; keys tell likeness."
-    return _plan(capture, layers, merged, schedule, choose, look, said)
+    return _plan(capture, layers or later(capture, 1 / 12), merged, schedule, choose, look, said)
 
 
 @method(
@@ -217,9 +219,19 @@ def even_tokens(
 
 def quarters(capture: Capture) -> tuple[int, ...]:
     """The layers after a quarter, half and three quarters of the tower: (3, 6, 9) of 12, as EViT has it."""
-    tower = capture.sites[0].tower
-    known = sorted({s.layer for s in capture.sites if s.tower == tower})
+    known = _layers(capture)
     return tuple(sorted({known[len(known) * part // 4] for part in (1, 2, 3)}))
+
+
+def later(capture: Capture, share: float) -> tuple[int, ...]:
+    """All layers but the first ones, at least one of them: 3 to 11 of 12 for a quarter, as ATS has it."""
+    known = _layers(capture)
+    return tuple(known[min(max(1, round(share * len(known))), len(known) - 1) :])
+
+
+def _layers(capture: Capture) -> list[int]:
+    tower = capture.sites[0].tower
+    return sorted({s.layer for s in capture.sites if s.tower == tower})
 
 
 def _plan(
@@ -232,8 +244,7 @@ def _plan(
     left_out: str,
 ) -> TokenPlan:
     rows = _rows(capture)
-    tower = capture.sites[0].tower
-    known = sorted({s.layer for s in capture.sites if s.tower == tower})
+    tower, known = capture.sites[0].tower, _layers(capture)
     amounts = _by_layer(sorted(layers or known), amount, schedule)
     if missing := sorted(set(layers or ()) - set(known)):
         raise ValueError(f"layers {missing} were asked for, but the capture has attention of layers {known}.")

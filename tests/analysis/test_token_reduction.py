@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import model_adapters as ma
+from analysis import token_reduction
 from analysis.token_reduction import ats, class_top, even_tokens, evit, mctf, random_tokens, tome
 from analysis.token_steps import cosine, keep_top_and_fuse, matched, multi_criteria, numbered, sampled
 from model_adapters.edits import DropTokens, MergeTokens
@@ -29,6 +30,18 @@ def capture(rng):
     made = hand_made([random_weights(rng, H, T) for _ in range(L)], grid=(G, G), keys=arrays())
     values = ma.BySite(dict(zip(made.sites, arrays(), strict=True)))
     return ma.Capture(**{**made.__dict__, "values": values})
+
+
+def test_layers_are_the_originals_scaled_to_the_depth(capture, monkeypatch):
+    def steps(method, **options):
+        return [step.layer for step in method(capture, **options).steps]
+
+    assert steps(tome) == list(range(L)) and steps(mctf, merged=2) == list(range(1, L))
+    assert steps(ats, samples=20) == list(range(1, L)), "the last three quarters"
+    monkeypatch.setattr(token_reduction, "_layers", lambda capture: list(range(12)))
+    assert token_reduction.later(capture, 3 / 12) == tuple(range(3, 12)), "ATS: blocks 3 to 11 of 12"
+    assert token_reduction.later(capture, 1 / 12) == tuple(range(1, 12)), "MCTF: layers 1 to 11 of 12"
+    assert token_reduction.quarters(capture) == (3, 6, 9)
 
 
 def test_evit_counts_are_one_plus_kept_plus_fused(capture):
@@ -77,7 +90,7 @@ def test_matching_is_the_slow_one_and_protects(rng):
 
 @pytest.mark.parametrize("method", [tome, mctf])
 def test_merged_sizes_add_up_to_all_tokens_in_every_layer(capture, method):
-    plan = method(capture, merged=5)
+    plan = method(capture, layers=tuple(range(L)), merged=5)
     assert list(plan.counts) == [T - 5 * i for i in range(L + 1)]
     for step in range(L + 1):
         sizes = plan.sizes(step)
