@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import asking_bar, pickers, picture_picker, session, state
+from ui import asking_bar, page, pickers, picture_picker, session, state
 from ui.jobs import Job, Progress
 from ui.take_away import seen
 from ui.words_line import WordChip
@@ -83,8 +83,21 @@ def answered(question: Question) -> Answered:
         _being_written(job)
         st.stop()
     found = session.get(key, make, label="Answering")
-    seen.note_answer(found)
+    _note(question, found)
     return found
+
+
+def _note(question: Question, found: Answered) -> None:
+    """Remember the answer for sessions, with its address and its Python."""
+    address = page.address()
+
+    def snippet() -> str:
+        from ui.ask_snippet import script
+
+        return script(question, [], ["shown = answer.text"])
+
+    seen.note_answer(found)
+    seen.note_beside(found, link=lambda: address, snippet=snippet)
 
 
 def word(answered: Answered) -> int:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from ui.figures.frame import humane
 from ui.opened_texts import line, one_of, plain
+from ui.sentences import share
 from ui.session_file import Session
+from ui.session_file_doubts import WordDoubt
 from ui.session_file_parts import SavedAnswer, SavedWord
+from ui.take_away import menu
+from ui.take_away.seen import Seen
 from ui.words_line import WordChip, words_line
 
 _LONG = 3
@@ -31,6 +37,7 @@ def show(id: str, session: Session) -> None:
         _picture(key, saved, session, said, number)
     with right:
         _word(saved, said[number])
+    _signals(key, saved, said[number])
 
 
 def _picture(key: str, saved: SavedAnswer, session: Session, said: list[SavedWord], number: int) -> None:
@@ -74,9 +81,16 @@ def _chips(saved: SavedAnswer) -> list[WordChip]:
         if word.probability is None:
             gap = bool(chips) and word.text.isspace()
             continue
-        chips.append(WordChip(word.text, shares=word.shares, gap=gap))
+        doubted = _doubted(saved, word)
+        chips.append(WordChip(word.text, doubted.doubt or 0.0, doubted.verdict, word.shares, gap=gap))
         gap = False
     return chips
+
+
+def _doubted(saved: SavedAnswer, word: SavedWord) -> WordDoubt:
+    """What is known of the truth of a word."""
+    place = next(n for n, each in enumerate(saved.words) if each is word)
+    return saved.doubts.words.get(place, WordDoubt()) if saved.doubts is not None else WordDoubt()
 
 
 def _word(saved: SavedAnswer, word: SavedWord) -> None:
@@ -93,5 +107,51 @@ def _word(saved: SavedAnswer, word: SavedWord) -> None:
         if word.alternatives:
             st.caption("What could have stood here")
             st.markdown("\n".join(f"- {plain(text.strip()) or '␣'} {value:.2f}" for text, value in word.alternatives))
-        for name, value in word.signals.items():
-            st.caption(f"{plain(name)}: {value:.3g}")
+
+
+def _signals(key: str, saved: SavedAnswer, word: SavedWord) -> None:
+    """The signals of one word as the page Truth had them, and the Python that asks the same again."""
+    doubted = _doubted(saved, word)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**Should “{plain(word.text)}” be doubted?** {_told(saved, doubted)}")
+        columns = _columns(saved)
+        shown = Seen(saved.about, columns)
+        menu(columns, None, key=key, title=saved.about.title, snippet=saved.about.snippet, shown=shown)
+    if not word.signals:
+        st.caption("This is a mark, or it has no signals.")
+        return
+    named = sorted(word.signals, key=lambda name: -doubted.among.get(name, 0.0))
+    table: dict[str, list[Any]] = {"Signal": named, "Value": [humane(word.signals[name]) for name in named]}
+    if doubted.among:
+        among = [doubted.among.get(name) for name in named]
+        table["Doubted more than, of true words"] = ["" if each is None else share(each) for each in among]
+    st.dataframe(table, hide_index=True, width="stretch", key=f"{key}-signals")
+    if saved.doubts is None:
+        st.caption("The page Truth measures the other signals where the model is; a session saved after a look there holds them.")
+    elif saved.doubts.held:
+        st.caption(f"Held against {plain(saved.doubts.held)}.")
+
+
+def _told(saved: SavedAnswer, doubted: WordDoubt) -> str:
+    """What was found of the word's truth, in a line."""
+    verdict = {"true": ":material/check_circle: :green[Right]. ", "false": ":material/cancel: :red[Wrong]. "}
+    said = verdict.get(doubted.verdict, "")
+    if saved.doubts is None or doubted.doubt is None:
+        return said
+    return f"{said}{plain(saved.doubts.by)}: {share(doubted.doubt)}."
+
+
+def _columns(saved: SavedAnswer) -> dict[str, np.ndarray]:
+    """Every word with its numbers, as a table; what a word lacks is NaN."""
+    said = [word for word in saved.words if word.probability is not None]
+    numbers: dict[str, list[float | None]] = {
+        "probability": [word.probability for word in said], "log-probability": [word.log_probability for word in said],
+    }  # fmt: skip
+    for place, group in enumerate(saved.groups):
+        numbers[f"attention to {group}"] = [word.shares[place] if word.shares else None for word in said]
+    for name in dict.fromkeys(name for word in said for name in word.signals):
+        numbers[name] = [word.signals.get(name) for word in said]
+    if saved.doubts is not None:
+        numbers[f"doubt ({saved.doubts.by})"] = [_doubted(saved, word).doubt for word in said]
+    floats = {name: np.array([np.nan if v is None else v for v in values], float) for name, values in numbers.items()}
+    return {"word": np.array([word.text for word in said], str), **floats}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, opened, opened_answer
+from ui import controls, link, opened, opened_answer
 from ui.opened_texts import label, line, one_of, plain
 from ui.recording import View
 from ui.session_file import Session
@@ -45,7 +45,8 @@ def choose() -> tuple[str, Session, str]:
     """Which of the open sessions is shown, which part of it, and the button that closes it."""
     held = opened.sessions()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        id = controls.pick("session", "Open session", list(held), format=lambda each: _name(each, held[each]))
+        with st.container(width=330):
+            id = _pick(held)
         if opened.is_own(id):
             st.button("Close", icon=":material/close:", on_click=opened.close, args=(id,), key="close-session")
         there = [name for name in PARTS if getattr(held[id], name)]
@@ -53,6 +54,15 @@ def choose() -> tuple[str, Session, str]:
         part = controls.pick("part", "Shown", [*there, "made"], format=lambda each: names[each])
         st.badge("recorded", icon=":material/play_circle:", color="blue", help="Read from the file: no model runs.")
     return id, held[id], part
+
+
+def _pick(held: Mapping[str, Session]) -> str:
+    """A list: titles of sessions are long."""
+    ids, names = list(held), {id: _name(id, session) for id, session in held.items()}
+    link.begin("session", ids[0], link.one_of(ids), lambda value: value in ids)
+    id = st.selectbox("Open session", ids, key="session", format_func=names.__getitem__, persist_state="session")
+    link.keep("session", id, ids[0])
+    return id
 
 
 def _name(id: str, session: Session) -> str:

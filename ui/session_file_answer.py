@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ui.recording import Chip, View
+from ui.session_file_doubts import Doubts
 from ui.session_file_parts import About, SavedAnswer, SavedWord
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 ALTERNATIVES = 5
 
 
-def answer_saved(about: About, question: str, answer: Answer, place: int | None) -> SavedAnswer:
+def answer_saved(
+    about: About, question: str, answer: Answer, place: int | None, doubts: Doubts | None = None
+) -> SavedAnswer:
     """The words of an answer, what stands between them, and the numbers of each.
 
     Args:
@@ -23,19 +27,24 @@ def answer_saved(about: About, question: str, answer: Answer, place: int | None)
         question: as it was asked.
         answer: with its rows.
         place: which view of the session shows its rows; its rows are the tokens of the answer in their order.
+        doubts: how far its words are doubted, by their number among words and marks.
     """
-    words, end = [], 0
+    words: list[SavedWord] = []
+    places, end = {}, 0
     for word in answer.words:
         if word.start > end:
             words.append(SavedWord(answer.text[end : word.start]))
-        words.append(_word(answer, word, place is not None) if word.steps else SavedWord(word.text))
+        places[word.index] = len(words)
+        signals = doubts.signals.get(word.index, {}) if doubts is not None else {}
+        words.append(_word(answer, word, place is not None, signals) if word.steps else SavedWord(word.text))
         end = word.end
     from analysis.words.answer import GROUPS
 
-    return SavedAnswer(about, question, answer.text, tuple(words), GROUPS, place)
+    moved = None if doubts is None else doubts.moved(places)
+    return SavedAnswer(about, question, answer.text, tuple(words), GROUPS, place, moved)
 
 
-def _word(answer: Answer, word: Any, shown: bool) -> SavedWord:
+def _word(answer: Answer, word: Any, shown: bool, signals: Mapping[str, float]) -> SavedWord:
     from analysis.words.word_confidence import word_confidence
     from analysis.words.word_shares import word_shares
 
@@ -43,7 +52,7 @@ def _word(answer: Answer, word: Any, shown: bool) -> SavedWord:
     shares = word_shares(answer, word).parts().values
     return SavedWord(
         word.text, word.steps[0] if shown else None, sure.probability, sure.log_probability, sure.alternatives,
-        tuple(map(float, shares)), {"entropy of its first token (nats)": sure.entropy},
+        tuple(map(float, shares)), signals or {"Entropy of its first token (nats)": sure.entropy},
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from ui.recording import View
 from ui.report_made import bibtex, cited_in, versions
 from ui.session_file import Session
 from ui.session_file_answer import answer_saved, views_of
+from ui.session_file_doubts import Doubts
 from ui.session_file_figures import plain_figure
 from ui.session_file_parts import About, SavedMap, SavedResult
 from ui.take_away.files import columns_of
@@ -30,6 +31,8 @@ class Chosen:
     views: Sequence[View] = ()
     answers: Sequence[tuple[About, Answered, tuple[View, ...]]] = ()
     """What it is, the answer, and the views in which its words were shown; made anew where there are none."""
+    doubts: Mapping[int, Doubts] = field(default_factory=dict)
+    """Number of an answer -> how far its words were doubted."""
 
 
 def session_of(
@@ -51,9 +54,10 @@ def session_of(
     """
     views = list(chosen.views)
     answers = []
-    for about, found, shown in chosen.answers:
+    for number, (about, found, shown) in enumerate(chosen.answers):
         readable = len(found.answer) > 0 and bool(found.pictures)
-        answers.append(answer_saved(about, found.text, found.answer, len(views) if readable else None))
+        place = len(views) if readable else None
+        answers.append(answer_saved(about, found.text, found.answer, place, chosen.doubts.get(number)))
         views += (shown or views_of(about, found)) if readable else []
     kept = [_cited(seen) for seen in chosen.results]
     maps = tuple(_map(seen, picture(seen.about.picture)) for seen in kept if _is_map(seen))

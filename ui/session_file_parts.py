@@ -13,6 +13,7 @@ from ui.archive import Archive, pack_arrays
 from ui.map_payload import MapView
 from ui.recording import View
 from ui.recording_file import Members, picture_from, picture_member, tokens_from, tokens_header
+from ui.session_file_doubts import Doubts, doubts_from, doubts_header
 from ui.session_file_figures import checked_figure, figure_bytes
 from ui.session_file_tables import Columns, columns_from, columns_members
 
@@ -66,6 +67,8 @@ class SavedAnswer:
     """What the shares are shares of."""
     view: int | None = None
     """Which view of the session shows the rows of its words."""
+    doubts: Doubts | None = None
+    """How far its words were doubted, by their number in `words`; None where that was not asked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ def answer_header(answer: SavedAnswer) -> dict[str, Any]:
     """What the header says of an answer."""
     return {
         "about": about_header(answer.about), "question": answer.question, "text": answer.text, "groups": answer.groups,
-        "view": answer.view,
+        "view": answer.view, "doubts": doubts_header(answer.doubts),
         "words": [
             [w.text, w.row, w.probability, w.log_probability, w.alternatives, w.shares, dict(w.signals)] for w in answer.words
         ],
@@ -110,7 +113,8 @@ def answer_from(header: Mapping[str, Any], views: Sequence[View]) -> SavedAnswer
     rows = 0 if place is None else max(len(layer.queries) for layer in views[place].layers)
     groups = tuple(map(str, header["groups"]))
     words = tuple(_word(values, rows, len(groups)) for values in header["words"])
-    return SavedAnswer(about_from(header["about"]), str(header["question"]), str(header["text"]), words, groups, place)
+    doubts = doubts_from(header.get("doubts"), len(words))
+    return SavedAnswer(about_from(header["about"]), str(header["question"]), str(header["text"]), words, groups, place, doubts)
 
 
 def _word(values: Sequence[Any], rows: int, groups: int) -> SavedWord:

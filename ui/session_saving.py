@@ -49,8 +49,10 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
     if not (results or views or answers):
         st.caption("Nothing is ticked.")
         return
-    chosen = Chosen(results, views, [_told(each) for each in answers])
-    link = results[0].about.link if results else ""
+    told = [_told(each) for each in answers]
+    link = next((about.link for about in [*(each.about for each in results), *(each[0] for each in told)] if about.link), "")
+    doubts = {n: found for n, each in enumerate(answers) if (found := seen.beside(each, "doubts")) is not None}
+    chosen = Chosen(results, views, told, doubts)
     models = _models(results, answers)
     uploads = dict(st.session_state.get("uploads", {}))
 
@@ -60,7 +62,7 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
 
     visit = st.session_state.setdefault("saving visit", secrets.token_hex(8))
     what = tuple(id(each) for each in [*results, *views, *answers])
-    key = ("session file", visit, title, what, tuple(each.sentence for each in results))
+    key = ("session file", visit, title, what, tuple(each.sentence for each in results), repr(doubts))
     estimate = "A few seconds; every head of each view is packed."
     data = session.asked(key, make, label="Making the session file", estimate=estimate, button="Save what is open")
     if data is not None:
@@ -74,7 +76,9 @@ def _told(answered: Any) -> Any:
     """An answer with what is needed to make it again."""
     weights = answered.model.card.weights
     ids = ", ".join(picture.id for picture in answered.pictures)
-    about = About(f"Answer of {answered.model.name}", model=answered.model.name, weights=weights, picture=ids)
+    snippet, link = (seen.beside(answered, name) or "" for name in ("snippet", "link"))
+    title = f"Answer of {answered.model.name}"
+    about = About(title, snippet, link=seen.below(link), model=answered.model.name, weights=weights, picture=ids)
     return about, answered, seen.views_of(answered)
 
 

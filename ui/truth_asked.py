@@ -12,6 +12,7 @@ import streamlit as st
 
 from ui import controls, session, set_jobs
 from ui.jobs import Progress
+from ui.take_away import seen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,3 +183,17 @@ def places(found: Signals, index: int, judged: Judge) -> Places | None:
     from ui.results.truth import places as placed
 
     return None if judged.reference is None else placed(found, index, judged.reference)
+
+
+def note(answered: Answered, found: Signals, judged: Judge, verdicts: Mapping[int, Truth]) -> None:
+    """Remember the signals of every word, so that a session holds them with the answer."""
+
+    def doubts() -> Any:
+        from ui.results.truth import titles
+        from ui.session_file_doubts import doubts_of
+
+        named = titles()
+        by = named.get(judged.by, "Combined score")
+        return doubts_of(found.table, named, judged.doubts(found), by, judged.reference, verdicts)
+
+    seen.note_beside(answered, doubts=doubts)

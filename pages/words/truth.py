@@ -21,6 +21,7 @@ place = st.container()
 found = truth_asked.signals(question, answered)
 judged = truth_asked.judge(found, name, weights)
 known, verdicts = truth_asked.verdicts(answered)
+truth_asked.note(answered, found, judged, verdicts)
 with place:
     truth_line.doubted(answered, found, judged, known, verdicts, number)
 

@@ -16,6 +16,7 @@ from tests.app.browser import ROOT, chromium, go_to, needs_chromium, serving, se
 from tests.app.pages import opened as page_at
 from tests.app.pages import settled
 from ui.session_file import read_session, session_bytes
+from world.datasets import TEST_UNBIASED
 
 
 def words(page) -> str:
@@ -46,7 +47,7 @@ def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
     page = page_at("keep/sessions").run()
     page.file_uploader(key="session-files").upload("mine.zip", session_bytes(made_sessions.whole()), "application/zip")
     page.run()
-    assert not page.exception and page.segmented_control(key="session").options == ["Made", "bundled:vit · Scene 3 · shipped"]
+    assert not page.exception and page.selectbox(key="session").options == ["Made", "bundled:vit · Scene 3 · shipped"]
     assert page.segmented_control(key="part").value == "answers"
     assert "probability 0.50" in words(page) and "log-probability -0.69" in words(page) and "image 25 %" in progress(page)
     page.segmented_control(key="part").set_value("maps").run()
@@ -56,7 +57,7 @@ def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
     page.segmented_control(key="part").set_value("made").run()
     assert not page.exception and "Kept on 2026\\-01\\-02" in words(page) and made_sessions.BIB in [c.value for c in page.code]
     page.button(key="close-session").click().run()
-    assert not page.exception and page.segmented_control(key="session").options == ["bundled:vit · Scene 3 · shipped"]
+    assert not page.exception and page.selectbox(key="session").options == ["bundled:vit · Scene 3 · shipped"]
 
 
 @pytest.mark.parametrize(("data", "sentence"), [(b"hello", "not a session file"), (b"", "not a session file")])
@@ -65,7 +66,7 @@ def test_a_file_that_is_none_says_so_and_leaves_what_is_open(data, sentence):
     page.file_uploader(key="session-files").upload("x.zip", data, "application/zip")
     page.run()
     assert not page.exception and sentence in page.error[0].value and page.error[0].value.startswith("x.zip: ")
-    assert page.segmented_control(key="session").options == ["bundled:vit · Scene 3 · shipped"]
+    assert page.selectbox(key="session").options == ["bundled:vit · Scene 3 · shipped"]
 
 
 def test_at_most_four_files_stay_open():
@@ -75,7 +76,7 @@ def test_at_most_four_files_stay_open():
         page.file_uploader(key="session-files").upload(f"{number}.zip", session_bytes(session), "application/zip")
         page.run()
     assert not page.exception
-    assert page.segmented_control(key="session").options[:-1] == [f"session {n}" for n in (5, 4, 3, 2)]
+    assert page.selectbox(key="session").options[:-1] == [f"session {n}" for n in (5, 4, 3, 2)]
 
 
 def hostile() -> made_sessions.Session:
@@ -184,6 +185,52 @@ def test_an_answer_is_saved_word_by_word_and_opened_again():
     page.file_uploader(key="session-files").upload("a.zip", kept[-1], "application/zip")
     page.run()
     assert not page.exception and "log-probability" in words(page)
+
+
+def test_the_signals_of_an_answer_are_kept_and_shown_without_the_model(tmp_path):
+    page = page_at("words/truth", model="bundled:lvlm", image="scene:212")
+    page = settled(page, lambda page: any("likely made up" in each.value for each in page.markdown))
+    (shown,) = [held for held in page.session_state["seen results"].values() if held.about.title.startswith("Signals of")]
+    page._page_hash = calc_hash("keep-sessions")
+    page.run()
+    page.button(key=next(b.key for b in page.button if b.label == "Save what is open")).click()
+    page = settled(page, lambda page: any("Download (" in b.label for b in page.get("download_button")))
+    kept = [job.future.result() for key, job in _jobs().items() if key[0] == "session file"][-1]
+    (answer,) = read_session(io.BytesIO(kept)).answers
+    place, word = next((n, w) for n, w in enumerate(answer.words) if w.text == shown.result.word and n in answer.doubts.words)
+    from ui.results.truth import titles
+
+    for name, value, (less, _) in zip(shown.result.names, shown.result.values, shown.result.among_true, strict=True):
+        assert word.signals[titles()[name]] == pytest.approx(float(value))
+        assert answer.doubts.words[place].among[titles()[name]] == pytest.approx(less)
+    verdicts = {answer.words[n].text: each.verdict for n, each in answer.doubts.words.items() if each.verdict}
+    there = TEST_UNBIASED[212].categories
+    assert verdicts == {name: "true" if name in there else "false" for name in ("cross", "heart")}
+    assert answer.doubts.by == "Combined score"
+    assert "generate" in answer.about.snippet and "image=scene%3A212" in answer.about.link
+    file = tmp_path / "a.zip"
+    file.write_bytes(kept)
+    done = subprocess.run([sys.executable, "-c", TOLD, file], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+TOLD = ALONE.split("for part in")[0] + """
+told = " ".join(each.value for each in [*page.markdown, *page.caption])
+assert "Should" in told and "Combined score" in told and "Held against 722 words" in told, told
+table = page.dataframe[0].value
+assert len(table) >= 10 and table["Doubted more than, of true words"].str.contains("%").all(), table
+assert not {"torch", "timm", "transformers"} & set(sys.modules)
+"""
+
+
+def test_doubts_that_a_file_garbles_are_refused():
+    from ui.session_file_doubts import doubts_from
+
+    good = {"by": "Combined score", "held": "", "words": [[0, 0.5, "true", {"a": 0.1}]]}
+    assert doubts_from(good, 1).words[0].doubt == 0.5 and doubts_from(None, 1) is None
+    for wrong in ([1, 0.5, "", {}], [0, 1.5, "", {}], [0, 0.5, "maybe", {}], [0, 0.5, "", {"a": float("nan")}]):
+        with pytest.raises(ValueError, match="damaged"):
+            doubts_from({**good, "words": [wrong]}, 1)
 
 
 def _jobs():

@@ -22,6 +22,7 @@ MOST = 32
 MOST_HELD = 4
 """Views and answers, each."""
 _RESULTS, _VIEWS, _ANSWERS, _SHOWN = "seen results", "seen views", "seen answers", "seen views of answers"
+_BESIDE = "seen beside answers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +100,18 @@ def views_of(answered: Any) -> tuple[View, ...]:
     return st.session_state.get(_SHOWN, {}).get(answered, ())
 
 
+def note_beside(answered: Any, **facts: Callable[[], Any]) -> None:
+    """Remember how what belongs to an answer is made: its link, its Python, how far its words are doubted."""
+    held = st.session_state.setdefault(_BESIDE, weakref.WeakKeyDictionary())
+    held[answered] = held.get(answered, {}) | facts
+
+
+def beside(answered: Any, name: str) -> Any | None:
+    """What belongs to an answer; None where no page has told."""
+    make = st.session_state.get(_BESIDE, {}).get(answered, {}).get(name)
+    return None if make is None else make()
+
+
 def answers() -> tuple[Any, ...]:
     """The answers of this visit that are still there, the last one first."""
     return tuple(_held(_ANSWERS))
@@ -129,5 +142,6 @@ def _held(name: str) -> list[Any]:
 
 
 __all__ = [
-    "Seen", "about", "answers", "below", "judged", "known", "note", "note_answer", "note_view", "results", "views", "views_of",
+    "Seen", "about", "answers", "below", "beside", "judged", "known", "note", "note_answer", "note_beside", "note_view",
+    "results", "views", "views_of",
 ]  # fmt: skip
