@@ -11,9 +11,10 @@ from typing import Any
 
 import ray
 
+from studies.crew import ServingError, WorkerLost
 from studies.errors import StudyError
 from studies.ray_cluster import Membership, first_line
-from studies.serving import Found, ServingError, WorkerLost, worked
+from studies.requests import Found, worked
 from studies.turns import Ticket
 
 START = 300.0

@@ -15,7 +15,9 @@ import pytest
 
 import model_adapters as ma
 from studies import serving
-from studies.serving import Server, ServingError, WorkerLost, elsewhere, named, worked
+from studies.crew import Server, ServingError, WorkerLost
+from studies.requests import worked
+from studies.serving import elsewhere, named
 from studies.turns import Turns
 from ui import pictures
 from ui.jobs import Cancelled, Jobs, Progress
