@@ -90,3 +90,9 @@ def attention_softmax(func: Any, args: tuple, kwargs: dict, place: tuple[str, nn
 def mha_arguments(args: tuple, kwargs: dict) -> dict[str, Any]:
     """All arguments of torch's `multi_head_attention_forward` by name."""
     return dict(_MHA_SIGNATURE.bind(*args, **kwargs).arguments)
+
+
+def softmax_dtype(scores: torch.Tensor, args: tuple, kwargs: dict) -> torch.dtype:
+    """The precision that the model's own softmax would have returned."""
+    asked = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
+    return asked[0] if asked else scores.dtype

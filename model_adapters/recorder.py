@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,8 @@ from model_adapters import attention
 from model_adapters.errors import AdapterError
 from model_adapters.events import Sdpa
 from model_adapters.fold import Fold, rows
+from model_adapters.later import Later
+from model_adapters.made_rows import all_heads, head_number, inside_windows, items, joined, row_chunks, row_numbers, untouched
 from model_adapters.site import Keep, Site
 from model_adapters.where import RoleSource, chosen_rows
 
@@ -58,7 +60,14 @@ class Recorder:
     step: int = 0
     _waiting: int = 0
     _fresh: list[Record] = field(default_factory=list)
-    """Those of the step that is running: what belongs to earlier ones lies in memory already."""
+    """Those that may still lie on the accelerator: what belongs to earlier steps lies in memory already."""
+
+    def __post_init__(self) -> None:
+        self._later: Later[Record] = Later(self._made_later)
+
+    def _made_later(self, record: Record, made: torch.Tensor) -> None:
+        self._single(record, made)
+        self._fresh.append(record)
 
     def meets(self, site: Site, step: int) -> None:
         """A site is met in this step."""
@@ -90,9 +99,9 @@ class Recorder:
         with torch.no_grad():
             self._weights(record, site, fold, call, edited)
             if "queries" in self.want:
-                record.queries, record.keys = self._store(rows(fold.open(call.query))), self._store(_all_heads(call.key, fold))
+                record.queries, record.keys = self._store(rows(fold.open(call.query))), self._store(all_heads(call.key, fold))
             if "values" in self.want:
-                record.values = self._store(_all_heads(call.value, fold))
+                record.values = self._store(all_heads(call.value, fold))
         return self.outputs(site, fold, call.value, output)
 
     def softmax(self, site: Site, fold: Fold, weights: torch.Tensor) -> None:
@@ -127,7 +136,7 @@ class Recorder:
     def products(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """Keep values and head outputs of a site that calls softmax itself."""
         if "values" in self.want and self.takes(site):
-            self.records[self.step, site].values = self._store(_all_heads(values.detach(), fold))
+            self.records[self.step, site].values = self._store(all_heads(values.detach(), fold))
         return self.outputs(site, fold, values, output)
 
     def meets_hidden(self, tower: str, layer: int, hidden: torch.Tensor) -> None:
@@ -164,28 +173,40 @@ class Recorder:
         queries = call.query.shape[-2]
         if self._is_single(fold, queries) and edited is None:
             self._reserve(record)
-            record.weights = self._store(attention.weights(call).to(_DTYPES[self.keep.dtype]))
+            if self.step > 0 and Later.takes(call):
+                self._later.add(site, call, record)
+            else:
+                self._single(record, attention.weights(call))
             return
         record.kept = self._rows(site, fold, queries, call.query.device)
-        inside, after = _split(record.kept, fold.windows, queries)
+        inside, after = inside_windows(record.kept, fold.windows, queries)
         if edited is None and isinstance(self.keep.heads, tuple) and call.query.dim() == 4 and not fold.heads_first:
-            index = torch.tensor([_head(h, site) for h in self.keep.heads], device=call.query.device)
+            index = torch.tensor([head_number(h, site) for h in self.keep.heads], device=call.query.device)
             call, fold = attention.select_heads(call, index), replace(fold, lead=(fold.lead[0], len(index)), heads=len(index))
-            choose: Callable[[torch.Tensor], torch.Tensor] = _same
+            choose: Callable[[torch.Tensor], torch.Tensor] = untouched
         else:
             choose = self._heads
         self._reserve(record)
         found, numbers = [], list[torch.Tensor]()
-        for one, of_one in _items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]:
+        for one, of_one in items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]:
             parts = []
-            for place, chunk in enumerate(_row_chunks(one, inside, queries)):
+            for place, chunk in enumerate(row_chunks(one, inside, queries)):
                 made = attention.weights(one, chunk) if edited is None else edited(attention.scores(one, chunk), chunk)
                 if place == len(numbers):
-                    numbers.append(_numbers(chunk, fold.windows, queries, made.device))
+                    numbers.append(row_numbers(chunk, fold.windows, queries, made.device))
                 parts.append(self._partial(choose(rows(of_one.open(made))), site, numbers[place]))
             found.append(self._merged(parts, queries if inside is None else len(inside), fold.windows))
         result = found[0] if len(found) == 1 else torch.cat(found)
         record.weights = self._store(result if after is None else result[:, :, after])
+
+    def _single(self, record: Record, made: torch.Tensor) -> None:
+        record.weights = self._store(made.to(_DTYPES[self.keep.dtype]))
+
+    def finish(self) -> None:
+        """A run is over: rows that wait to be made together are made."""
+        with torch.no_grad():
+            self._later.finish()
+        self.step_ends()
 
     def _is_single(self, fold: Fold, queries: int) -> bool:
         """One query over all heads: a generation's new token, made without the detours."""
@@ -236,7 +257,7 @@ class Recorder:
     def _merged(self, parts: list[torch.Tensor], count: int, windows: int) -> torch.Tensor:
         reduction = self.keep.reduction
         if reduction is None or reduction.merge == "cat":
-            whole = parts[0] if len(parts) == 1 else _joined(parts, windows)
+            whole = parts[0] if len(parts) == 1 else joined(parts, windows)
         else:
             whole = parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
             whole = whole / (count * windows) if reduction.merge == "mean" else whole
@@ -265,61 +286,3 @@ class Recorder:
         if self._waiting > _ON_DEVICE:
             return tensor.cpu()
         return tensor.clone() if copy else tensor
-
-
-def _same(made: torch.Tensor) -> torch.Tensor:
-    return made
-
-
-def _head(head: int, site: Site) -> int:
-    if not -site.heads <= head < site.heads:
-        raise ValueError(f"head {head} of {site.name} was asked for, but it has heads 0 to {site.heads - 1}.")
-    return head % site.heads
-
-
-def _split(kept: torch.Tensor | None, windows: int, queries: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-    """Row numbers over all windows as (rows inside every window, rows to pick afterwards)."""
-    if kept is None:
-        return None, None
-    if windows == 1:
-        return kept, None
-    inside = torch.unique(kept % queries)
-    grid = (torch.arange(windows, device=kept.device)[:, None] * queries + inside).flatten()
-    after = torch.searchsorted(grid, kept)
-    return inside, None if len(after) == len(grid) else after
-
-
-def _items(call: Sdpa, fold: Fold) -> Iterator[tuple[Sdpa, Fold]]:
-    """A batch item by item on a processor: what is made of one stays in its cache until it is reduced."""
-    if fold.batch == 1 or call.query.device.type != "cpu" or call.query.dim() != 4 or fold.heads_first:
-        yield call, fold
-        return
-    one = replace(fold, lead=(fold.windows, fold.heads), batch=1)
-    for start in range(0, fold.lead[0], fold.windows):
-        yield attention.select_items(call, slice(start, start + fold.windows)), one
-
-
-def _row_chunks(call: Sdpa, inside: torch.Tensor | None, queries: int) -> Iterator[Any]:
-    for chunk in attention.chunks(call, queries if inside is None else len(inside)):
-        yield chunk if inside is None else inside[chunk]
-
-
-def _numbers(chunk: slice | torch.Tensor, windows: int, queries: int, device: torch.device) -> torch.Tensor:
-    """The numbers, among all rows of a site, of a chunk of the rows of every window."""
-    inside = torch.arange(queries, device=device)[chunk] if isinstance(chunk, slice) else chunk
-    return (torch.arange(windows, device=device)[:, None] * queries + inside).flatten()
-
-
-def _joined(parts: list[torch.Tensor], windows: int) -> torch.Tensor:
-    """Chunks [B, H, W * q, ...] -> [B, H, W * Q, ...]: windows stay in the outer order."""
-    if windows == 1:
-        return torch.cat(parts, 2)
-    opened = [p.unflatten(2, (windows, -1)) for p in parts]
-    return torch.cat(opened, 3).flatten(2, 3)
-
-
-def _all_heads(tensor: torch.Tensor, fold: Fold) -> torch.Tensor:
-    """Keys or values [*lead, K, D] with one entry per query head [B, H, W * K, D]."""
-    if tensor.dim() == 4 and len(fold.lead) == 2 and tensor.shape[1] != fold.lead[1]:
-        tensor = tensor.repeat_interleave(fold.lead[1] // tensor.shape[1], 1)
-    return rows(fold.open(tensor))

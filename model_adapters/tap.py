@@ -19,7 +19,7 @@ from model_adapters import attention
 from model_adapters.blocks import Blocks
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
-from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments
+from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype
 from model_adapters.fold import Fold, declared_heads, fold_of, head_count
 from model_adapters.labels import Label, Labels
 from model_adapters.products import Products
@@ -102,6 +102,8 @@ class AttentionTap(TorchFunctionMode, Observer):
             TorchFunctionMode.__exit__(self, *error)
         self._open.close()
         self._blocks.clear()
+        if error[0] is None:
+            self.recorder.finish()
 
     def _needs_all(self, scopes: frozenset[str] | None) -> bool:
         """Whether the tap must hear every function: additions to the residual stream, products outside the module."""
@@ -210,7 +212,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             raise AdapterError(f"{site.name} spreads features over tokens: it has no token-to-token weights to edit.")
         else:
             made = self._edited(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(
-                _softmax_dtype(event.scores, args, kwargs)
+                softmax_dtype(event.scores, args, kwargs)
             )
         kept = made.transpose(-1, -2) if flipped else made
         self.recorder.softmax(site, fold, kept)
@@ -304,9 +306,3 @@ class AttentionTap(TorchFunctionMode, Observer):
 
 _ATTENTION = frozenset({SDPA, MHA, *SOFTMAX})
 _NO_STAGES: dict[str, list] = {"scores": [], "weights": [], "output": []}
-
-
-def _softmax_dtype(scores: torch.Tensor, args: tuple, kwargs: dict) -> torch.dtype:
-    """The precision that the model's own softmax would have returned."""
-    asked = [a for a in (*args, *kwargs.values()) if isinstance(a, torch.dtype)]
-    return asked[0] if asked else scores.dtype
