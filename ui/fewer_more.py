@@ -127,6 +127,39 @@ def layers(bench: Bench) -> None:
         st.caption("Where they do, the tokens that a shallow layer passes over are those that deeper ones would.")
 
 
+def search(bench: Bench) -> None:
+    """How few visual tokens each layer needs for this very answer."""
+    from ui.figures import draw
+    from ui.results import fewer_search
+
+    if not bench.answered.answer.ids.size:
+        st.caption("The answer is empty, so nothing of it can be lost.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        losses = fewer_search.ALLOWED
+        allowed = float(controls.pick("few-allowed", "May change by", losses, default=0.05, format=lambda a: f"{a:g} nats"))
+        st.caption("Mean KL of what the answer's tokens are chosen from. Layers are searched from the first to the last.")
+    depth = fewer.depth_of(bench.capture)
+    passes = fewer_search.passes_of(bench.total, depth)
+    found = session.asked(
+        ("fewer-search", bench.question, allowed),
+        lambda progress: fewer_search.searched(bench.answered, bench.capture, bench.total, allowed, progress),
+        label="Searching layer by layer", button="Search",
+        estimate=f"Prompt and answer are read about {passes} times.",
+    )  # fmt: skip
+    if found is None:
+        return
+    st.plotly_chart(draw(found.plan), key="fewer-search", width="stretch", config={"displayModeBar": False})
+    page.take_away(
+        found.plan, lambda: draw(found.plan), key="fewer-search-away", title="As few visual tokens as each layer needs",
+        snippet=fix_snippet.search_snippet(asking_of(bench.question), allowed, fewer_search.precision_of(bench.total)),
+    )  # fmt: skip
+    st.caption(
+        f"A layer reads {found.plan.mean_kept:.0f} of {bench.total} on average, and the answer changed by {found.loss:.3f} nats, "
+        f"after {len(found.tried)} tries. Another question may need others."
+    )
+
+
 def family(able: Mapping[str, str], unable: Mapping[str, str]) -> None:
     """Every pruner among its relatives: where it works, what ranks the tokens, whose attention is read, what happens."""
     import analysis

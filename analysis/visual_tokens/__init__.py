@@ -21,7 +21,7 @@ from analysis.visual_tokens.in_cache import CachePlan, forgetting
 from analysis.visual_tokens.measured import Measured, drift, measure, summary
 from analysis.visual_tokens.plan import VisualPlan, VisualStep
 from analysis.visual_tokens.reading import why_no_plan
-from analysis.visual_tokens.searching import BudgetSearch, search_budgets
+from analysis.visual_tokens.searching import BudgetSearch, answer_loss, search_budgets
 
 __all__ = [
     "FAMILY",
@@ -31,6 +31,7 @@ __all__ = [
     "Member",
     "VisualPlan",
     "VisualStep",
+    "answer_loss",
     "before_decoder",
     "drift",
     "dropping",

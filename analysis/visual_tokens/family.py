@@ -42,6 +42,7 @@ FAMILY: tuple[Member, ...] = (
     Member("instance_threshold", "inside the decoder", "attention of one layer", "visual tokens and words", "dropped", True),
     Member("progressive", "every layer", "attention of the layer before", "last row", "dropped", True),
     Member("ranking_similarity", "every layer", "attention of each layer", "last row", "compared, not dropped", True),
+    Member("search_budgets", "every layer", "attention of the layer before", "last row", "dropped while little is lost", True),
     Member("visual_window", "every layer", "places", "", "pairs masked", False),
     Member("visual_heads", "every layer", "activity of heads", "all", "all stay, heads are blind", False),
     Member("tome_visual", "before the decoder", "cosine of features", "", "merged", False),

@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from analysis.registry import method
 from analysis.visual_tokens.choosing import best
+from analysis.visual_tokens.doing import dropping
 from analysis.visual_tokens.in_decoder import Readers, asked_for
 from analysis.visual_tokens.making import Look, Making
 from analysis.visual_tokens.plan import VisualPlan
+from analysis.words.answer import log_softmax
+from analysis.words.runs import AnswerRun
 from model_adapters import Capture
 
 Loss = Callable[[VisualPlan], float]
@@ -30,6 +34,30 @@ class BudgetSearch:
     """False after a cancel: the layers behind read as many tokens as the last one that was settled."""
 
 
+def answer_loss(scores: AnswerRun) -> Loss:
+    """The mean KL, in nats, of what an answer's tokens are chosen from with all visual tokens to the same under a plan.
+
+    Args:
+        scores: `analysis.words.answer_runner` of the answer that the model gives with all of them.
+    """
+    full = log_softmax(scores(()))
+    if not len(full):
+        raise ValueError("the answer is empty, so nothing of it can be lost.")
+
+    def loss(plan: VisualPlan) -> float:
+        return float((np.exp(full) * (full - log_softmax(scores(dropping(plan))))).sum(-1).mean())
+
+    return loss
+
+
+@method(
+    title="As few visual tokens as each layer needs (after G-Search)",
+    kind="visual tokens",
+    cites=("zhao2024gsearch",),
+    needs={"weights", "text", "run"},
+    range="visual tokens left in each decoder layer, falling with depth",
+    misleads="What is enough for one answer may not be for another: search on several questions before a schedule is kept.",
+)
 def search_budgets(
     capture: Capture,
     loss: Loss,
@@ -48,7 +76,7 @@ def search_budgets(
 
     Args:
         capture: with the weights of the decoder.
-        loss: of a plan.
+        loss: of a plan, such as `answer_loss`.
         allowed: the highest loss that a plan may have.
         look: edits to a capture under them, so that later layers read what is left.
         read: whose attention ranks the tokens.

@@ -23,11 +23,13 @@ with right:
     with numbers:
         fewer_view.show_numbers(bench, said, paid)
 fewer_view.refused(unable)
-several, layers, family = st.tabs(["Several pruners", "Layers", "The family"])
+several, layers, search, family = st.tabs(["Several pruners", "Layers", "Search", "The family"])
 with several:
     fewer_more.curves(bench, pruner, able)
 with layers:
     fewer_more.layers(bench)
+with search:
+    fewer_more.search(bench)
 with family:
     fewer_more.family(able, unable)
-notes.how_to_read(pruner.method, "ranking_similarity", "map_rank")
+notes.how_to_read(pruner.method, "ranking_similarity", "search_budgets", "map_rank")

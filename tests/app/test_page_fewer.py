@@ -9,13 +9,15 @@ import pytest
 
 import analysis
 import model_adapters as ma
-from analysis.visual_tokens import FAMILY, dropping
+from analysis.visual_tokens import FAMILY, answer_loss, dropping, search_budgets
+from analysis.words import answer_runner
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
 from tests.app.pages import opened, settled
 from tests.zoo import hf
 from ui import session
 from ui.pictures import picture
 from ui.results import fewer
+from ui.results.fix_snippet import Asking, search_snippet
 
 
 @pytest.fixture
@@ -106,6 +108,24 @@ def test_pruners_are_compared_when_asked(own_jobs):
     next(pick for pick in page.button_group if pick.key == "few-curve").set_value("accuracy")
     settled(page, ready)
     assert not page.error
+
+
+def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **{"few-allowed": "0.2"}), ready)
+    assert any("Prompt and answer are read about" in each.value for each in page.caption)
+    next(button for button in page.button if button.label == "Search").click()
+    settled(page, lambda page: "nats, after" in texts(page) and ready(page))
+    model = ma.load("bundled:lvlm")
+    inputs = model.prepare(image=picture("scene:12").array, text="what is in the picture?")
+    ids = [token.id for token in ma.generate(model, inputs, max_new_tokens=32).tokens]
+    loss = answer_loss(answer_runner(ma.run, model, ma.continued(model, inputs, ids), len(ids)))
+    found = search_budgets(fewer.seen(model, inputs), loss, allowed=0.2, precision=9)
+    assert f"reads {found.plan.mean_kept:.0f} of 144 on average" in texts(page)
+    assert f"{found.loss:.3f} nats, after {len(found.tried)} tries" in texts(page) and found.loss <= 0.2
+    scope: dict = {}
+    asking = Asking("bundled:lvlm", "pretrained", ("scene:12",), "what is in the picture?", 32, ma.Greedy())
+    exec(search_snippet(asking, 0.2, 9), scope)
+    assert scope["shown"].counts.tolist() == found.plan.counts.tolist()
 
 
 def test_layers_and_the_family_are_told():

@@ -24,6 +24,7 @@ LEFT_OUT = {
     "visual_heads": "it drops no token, so it has no budget",
     "visual_exit": "its budget is a layer",
     "look_m": "its budget is a share of the cache",
+    "search_budgets": "its budget is a loss",
     "tome_visual": "not run yet: it has no row in the report",
     "aim": "not run yet: it has no row in the report",
 }

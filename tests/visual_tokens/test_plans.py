@@ -10,11 +10,12 @@ import analysis.visual_tokens as vt
 import model_adapters as ma
 from analysis.registry import find, methods
 from analysis.visual_tokens.choosing import falling, shared_out, shifted_cosine
+from analysis.words import answer_runner
 from model_adapters.edits import Block, ScalePairs
 from model_adapters.running_cost import answering_cost
 from tests.visual_tokens.small import LVLMS, asked, depth_of, image_of, rows_of, seen
 
-UNBUDGETED = {"visual_window", "visual_heads", "visual_exit", "look_m", "ranking_similarity"}
+UNBUDGETED = {"visual_window", "visual_heads", "visual_exit", "look_m", "ranking_similarity", "search_budgets"}
 PRUNERS = tuple(m.name for m in methods("visual tokens") if m.name not in UNBUDGETED)
 AT_MOST = {"pooled_visual", "instance_threshold"}
 MERGING = {"sparse_vlm", "must_drop", "pooled_visual", "tome_visual", "aim"}
@@ -233,6 +234,27 @@ def test_flops_of_a_plan_are_those_of_a_shorter_prompt():
     logits = 2 * 32 * width * decoder.vocab_size
     expected = depth_of("llava") * (layer(rows) - layer(rows - image + 32)) + logits
     assert counts[0] - counts[1] == expected
+
+
+def test_the_loss_of_an_answer_is_what_its_tokens_were_chosen_from():
+    model, inputs = asked("bundled:lvlm")
+    said = ma.generate(model, inputs, max_new_tokens=4)
+    ids = [token.id for token in said.tokens]
+    scores = answer_runner(ma.run, model, ma.continued(model, inputs, ids), len(ids))
+    loss = vt.answer_loss(scores)
+    assert loss(find("random_visual").function(seen("bundled:lvlm"), keep=144)) == 0
+    plan = find("random_visual").function(seen("bundled:lvlm"), keep=10)
+    before = torch.tensor(np.stack([token.logits for token in said.tokens])).double().log_softmax(-1)
+    under = ma.generate(model, inputs, max_new_tokens=1, edits=vt.dropping(plan))
+    first = torch.tensor(under.tokens[0].logits).double().log_softmax(-1)
+    slow = float((before[0].exp() * (before[0] - first)).sum())
+    found = scores(vt.dropping(plan))
+    after = torch.tensor(found).double().log_softmax(-1)
+    assert float((before[0].exp() * (before[0] - after[0])).sum()) == pytest.approx(slow, abs=1e-4)
+    assert loss(plan) == pytest.approx(float((before.exp() * (before - after)).sum(-1).mean()), abs=1e-4)
+    searched = vt.search_budgets(seen("bundled:lvlm"), loss, allowed=0.05, precision=8)
+    assert loss(searched.plan) <= 0.05 and searched.plan.mean_kept < 144
+    assert list(searched.plan.counts) == sorted(searched.plan.counts, reverse=True)
 
 
 def test_the_search_finds_a_planted_need():

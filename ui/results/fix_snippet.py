@@ -131,6 +131,21 @@ def layers_snippet(asking: Asking, method: str, options: dict[str, Any]) -> str:
     return _script(["import model_adapters as ma", *imports], lines)
 
 
+def search_snippet(asking: Asking, allowed: float, precision: int) -> str:
+    """The plan that a search over layers finds, as `shown`."""
+    imports, lines = asking.lines()
+    lines += [
+        'capture = ma.capture(model, inputs, want=("hidden", "queries"))',
+        f"generation = ma.generate(model, inputs, max_new_tokens={asking.longest}, decoding=ma.{asking.decoding!r})",
+        "ids = [token.id for token in generation.tokens]",
+        "scores = answer_runner(ma.run, model, ma.continued(model, inputs, ids), len(ids))",
+        f"found = search_budgets(capture, answer_loss(scores), allowed={allowed!r}, precision={precision})",
+        "shown = found.plan",
+    ]
+    imports += ["from analysis.visual_tokens import answer_loss, search_budgets", "from analysis.words import answer_runner"]
+    return _script(["import model_adapters as ma", *imports], lines)
+
+
 def curves_snippet(asking: Asking, pruners: Sequence[Pruner], ask: str, stream: str, count: int, longest: int) -> str:
     """Curves of several pruners."""
     made = ", ".join(f"Pruner({pruner.method!r}, {pruner.options!r})" for pruner in pruners)
