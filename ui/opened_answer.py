@@ -10,7 +10,7 @@ import streamlit as st
 
 from ui.figures.frame import humane
 from ui.opened_texts import line, one_of, plain
-from ui.sentences import share
+from ui.sentences import probability, share
 from ui.session_file import Session
 from ui.session_file_doubts import WordDoubt
 from ui.session_file_parts import SavedAnswer, SavedWord
@@ -24,7 +24,9 @@ _LONG = 3
 
 def show(id: str, session: Session) -> None:
     """One answer of a session."""
-    place = one_of("answer", [each.question for each in session.answers])
+    questions = [each.question for each in session.answers]
+    models = [each.about.model if len(set(questions)) < len(questions) else "" for each in session.answers]
+    place = one_of("answer", [" · ".join(filter(None, each)) for each in zip(questions, models, strict=True)])
     saved, key = session.answers[place], f"{id}-answer-{place}"
     st.caption(f"{line(saved.about)} · “{plain(saved.question)}”")
     said = [word for word in saved.words if word.probability is not None]
@@ -55,12 +57,14 @@ def _picture(key: str, saved: SavedAnswer, session: Session, said: list[SavedWor
 
 
 def _first(saved: SavedAnswer, said: list[SavedWord]) -> int:
-    """The word that listened most to the image, of those that are long enough to name something."""
+    """The most doubted word, or the one that listened most to the image, of those long enough to name something."""
     place = saved.groups.index("image") if "image" in saved.groups else None
 
-    def weight(number: int) -> tuple[bool, float]:
+    def weight(number: int) -> tuple[bool, bool, float, float]:
         word = said[number]
-        return len(word.text) >= _LONG, word.shares[place] if place is not None and word.shares else 0.0
+        doubted = _doubted(saved, word)
+        seen = word.shares[place] if place is not None and word.shares else 0.0
+        return bool(doubted.verdict), len(word.text) >= _LONG, doubted.doubt or 0.0, seen
 
     return max(range(len(said)), key=weight)
 
@@ -97,7 +101,7 @@ def _word(saved: SavedAnswer, word: SavedWord) -> None:
     """What is known of one word."""
     with st.container(border=True, gap="small"):
         st.markdown(f"#### “{plain(word.text)}”")
-        st.markdown(f"probability {word.probability:.2f}")
+        st.markdown(f"probability {probability(word.probability or 0.0)}")
         if word.log_probability is not None:
             st.caption(f"log-probability {humane(word.log_probability)}")
         if word.shares:
@@ -106,7 +110,7 @@ def _word(saved: SavedAnswer, word: SavedWord) -> None:
                 st.progress(min(max(share, 0.0), 1.0), text=f"{plain(group)} {100 * share:.0f} %")
         if word.alternatives:
             st.caption("What could have stood here")
-            st.markdown("\n".join(f"- {plain(text.strip()) or '␣'} {value:.2f}" for text, value in word.alternatives))
+            st.markdown("\n".join(f"- {plain(text.strip()) or '␣'} {probability(value)}" for text, value in word.alternatives))
 
 
 def _signals(key: str, saved: SavedAnswer, word: SavedWord) -> None:

@@ -15,10 +15,12 @@ from model_adapters.decoding import Greedy
 from ui import pictures
 from ui.results import fix, heads, truth
 from ui.results.answering import Answered, answered
+from ui.session_file_doubts import Doubts, doubts_of
 from ui.session_file_made import Chosen
 from ui.session_file_parts import About
 from world.hallucination import mentioned
 from world.rendering import render
+from world.signal_reference import reference, world_score
 from world.vocabulary import BACKGROUNDS, background_of
 
 BASE, TUNED, SHOWN, THING = "bundled:lvlm", "bundled:lvlm-tuned", "scene:5", "boat"
@@ -71,6 +73,16 @@ def signals(asked: Answered) -> None:
             )
 
 
+def doubted(asked: Answered) -> Doubts:
+    """The signals of every word, as the page Truth shows them."""
+    name = asked.model.name
+    found, held = truth.signals_of(asked), reference(name)
+    known = truth.known_of(asked.pictures[0])
+    verdicts = {number: str(each) for number, each in truth.truth_of(asked.answer, asked.text, known).items()}
+    doubt = truth.doubts(found, truth.COMBINED, world_score(name), held)
+    return doubts_of(found.table, truth.titles(), doubt, "Combined score", held, verdicts)
+
+
 def main() -> None:
     """Measure, print, and keep."""
     models = {name: ma.load(name) for name in (BASE, TUNED)}
@@ -103,7 +115,9 @@ def keep(models: dict[str, ma.Model], asked: dict[str, Answered]) -> None:
     kept.drawing("invented_object", image, [("Scene 5", None), (f"where it looked for “{THING}”", fix.map_of_word(base, word))])
     link = f"words-truth?model={BASE}&image={SHOWN}&ask={QUESTION.replace(' ', '+')}"
     told = [(About(f"Answer of {name}", link=link, model=name, picture=SHOWN), each, ()) for name, each in asked.items()]
-    kept.session("invented_object", "Case: the invented boat", Chosen(answers=told), link, list(models.values()))
+    doubts = {n: doubted(each) for n, each in enumerate(asked.values()) if reference(each.model.name) is not None}
+    chosen = Chosen(answers=told, doubts=doubts)
+    kept.session("invented_object", "Case: the invented boat", chosen, link, list(models.values()))
 
 
 if __name__ == "__main__":
