@@ -66,6 +66,7 @@ def _resume(asked: argparse.Namespace) -> None:
     from studies.conduct import resume
 
     resume(asked.store, _engine(asked), _Told())
+    _say(f"Results in {asked.store}: python -m studies report {asked.store}")
 
 
 def _status(asked: argparse.Namespace) -> None:
@@ -103,8 +104,11 @@ def _list(asked: argparse.Namespace) -> None:
 
 
 def _engine(asked: argparse.Namespace):  # noqa: ANN202  the protocol is imported when it is needed
+    from transformers.utils import logging
+
     from studies.engine import engine_named
 
+    logging.disable_progress_bar()  # of loading weights, between the lines that say how far the study is
     return engine_named(asked.engine, address=asked.address)
 
 

@@ -178,11 +178,13 @@ def asked(
     job = jobs().find(key)
     if job is None or job.progress.cancelled:
         jobs().forget(key)
-        with st.container(horizontal=True, vertical_alignment="center"):
+        place = st.empty()
+        with place.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(button, key=f"start-{hash(key)}", icon=":material/play_arrow:")
             st.caption(estimate)
         if not pressed:
             return None
+        place.empty()
         job = jobs().start(key, function, label=label, estimate=estimate, lane=lane)
     return _outcome(job)
 

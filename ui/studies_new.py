@@ -29,7 +29,7 @@ def draft(kind: str) -> str:
     model = session.model(name, weights)
     own = [each.name for each in MEASURES.values() if model.kind in each.kinds and each.name not in _SLOW]
     told = name if weights == "pretrained" else f"{{name: {name}, weights: {weights}, seed: 0}}"
-    listed = "\n".join(f"  - {each}" for each in own)
+    listed = "\n".join(f"  - {_WRITTEN_OUT if each == 'matches' and kind in _NAMELESS else each}" for each in own)
     title = f"{name.split(':')[-1].split('/')[-1]}-{kind}"
     return (
         f"name: {title}\nmodels: [{told}]\ndata: {{kind: {kind}, {_DATA[kind]}}}\nmeasures:\n{listed}\n"
@@ -37,6 +37,9 @@ def draft(kind: str) -> str:
     )
 
 
+_NAMELESS = ("images", "shards", "dataset")
+"""Data that names no things of its own: captions are written out."""
+_WRITTEN_OUT = "matches: {captions: [a picture of a ball, a picture of a star]}"
 _SLOW = ("importance_exact", "budgets")
 
 
@@ -49,15 +52,17 @@ def form() -> None:
     with left:
         kind = st.segmented_control("Data", list(_DATA), key="study-data", default="world", required=True)
         text = st.text_area("Study", value=draft(kind), height=240, key=f"study-text-{kind}-{pickers.model_name()}")
-    with right:
-        _measures()
-    with left:
+        runs = ""
         try:
             study = _placed(study_of(_read(text)))
+            runs = _run(study)
         except StudyError as error:
             st.error(str(error), icon=":material/error:")
-            return
-        _run(study)
+    with right:
+        if runs:
+            _watch(runs)
+        else:
+            _measures()
 
 
 def _read(text: str) -> Any:
@@ -72,43 +77,65 @@ def _read(text: str) -> Any:
 
 
 def _placed(study: Study) -> Study:
-    """In the server's folder, where the file names no store of its own."""
+    """In the server's folder, where the file names no store of its own; by its whole path, as whoever opens it names it."""
     from dataclasses import replace
 
+    from studies.places import place
     from ui.results.studying import folder
 
-    return replace(study, store=f"{folder()}/{study.name}") if study.store == f"studies-results/{study.name}" else study
+    usual = study.store == f"studies-results/{study.name}"
+    return replace(study, store=place(f"{folder()}/{study.name}" if usual else study.store).url)
 
 
 def _measures() -> None:
+    """What the chosen model can be asked, and below it the rest."""
     from studies.measures import MEASURES
 
+    kind = session.model(pickers.model_name(), pickers.weights()).kind
     st.markdown("**What can be measured**")
-    st.markdown("\n".join(f"- `{each.name}` ({', '.join(sorted(each.kinds))}): {each.summary}" for each in MEASURES.values()))
+    st.markdown("\n".join(f"- `{each.name}`: {each.summary}" for each in MEASURES.values() if kind in each.kinds))
+    others = [f"`{each.name}` ({', '.join(sorted(each.kinds))})" for each in MEASURES.values() if kind not in each.kinds]
+    st.caption(f"On other kinds of models: {', '.join(others)}.")
 
 
-def _run(study: Study) -> None:
+def _run(study: Study) -> str:
+    """What it would take, its start, and how far it is; the folder of its results while it runs, else nothing."""
     from studies.store import Store
+    from studies.telling import status
     from ui.results import studying
 
+    store = Store(study.store)
+    now = status(store) if store.has_manifest() else None
+    if now is not None and now.state == "finished" and studying.study_in(store) == study:
+        _finished(now.done)
+        return ""
     priced = session.part(("study cost", study), lambda _: studying.cost(study), label="Trying two batches", lane="long")
     if priced is None:
-        return
-    key = ("study", study)
-    button = "Go on" if Store(study.store).has_manifest() else "Start"
-    told = f"{priced.records:,} records at most, about {span(priced.seconds)} · results in {study.store}"
+        return ""
+    told = f"{priced.records:,} records at most, about {span(priced.seconds)} in all · results in {study.store}"
+    told = f"{now.done} of {now.shards} shards are done · {told}" if now is not None else told
     done = session.asked(
-        key, lambda progress: _conducted(study, progress), label=study.name, estimate=told, button=button, lane="study"
-    )
+        key_of(study), lambda progress: conducted(study, progress), label=study.name, estimate=told,
+        button="Start" if now is None else "Go on", lane="study",
+    )  # fmt: skip
     if done is not None:
-        st.success(f"Finished: {done.done} shards. It is among the studies under Open.", icon=":material/check:")
-        return
-    job = session.jobs().find(key)
-    if job is not None and not job.future.done():
-        _watch(study.store)
+        _finished(done.done)
+        return ""
+    job = session.jobs().find(key_of(study))
+    return study.store if job is not None and not job.future.done() else ""
 
 
-def _conducted(study: Study, progress: Progress) -> Any:
+def _finished(shards: int) -> None:
+    st.success(f"Finished: {shards} shards. It is among the studies under Open.", icon=":material/check:")
+
+
+def key_of(study: Study) -> tuple:
+    """The key of the job that runs a study."""
+    return "study", study
+
+
+def conducted(study: Study, progress: Progress) -> Any:
+    """Run a study, and tell how far it is."""
     from studies.conduct import conduct
 
     before: list[int] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, page, session, state, studies_groups
+from ui import controls, head_choice, page, session, state, studies_groups, studies_new
 from ui.studies_records import SHOWN, Shown, grid
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from studies.store import Store
     from studies.telling import Status
 
+_POLL = 5.0
 _NAMES = {"mean": "mean", "deviation": "deviation", "q50": "median", "q95": "95 %", "q05": "5 %"}
 
 
@@ -31,6 +32,8 @@ def show(status: Status) -> None:
     for note in status.notes:
         st.caption(f":material/info: {note}")
     study = studying.study_in(store)
+    if status.state == "running":
+        _going_on(study, status)
     found = studying.summary(store, "heads")
     model = _model(study)
     kinds = ["heads"] if found is not None and studying.towers(found, model) else []
@@ -48,6 +51,24 @@ def show(status: Status) -> None:
             studies_groups.show(store, study, model, kind, bar)
     _tables(store)
     _how_to_read()
+
+
+def _going_on(study: Study, status: Status) -> None:
+    """How far a study of this server is, with its cancel button; the page changes with every shard, whoever runs it."""
+    job = session.jobs().find(studies_new.key_of(study))
+    if job is not None and not job.future.done():
+        session.part(job.key, lambda progress: studies_new.conducted(study, progress), label=study.name, lane="study")
+    _follow(status.url, status.done)
+
+
+@st.fragment(run_every=_POLL)
+def _follow(url: str, done: int) -> None:
+    from studies.store import Store
+    from studies.telling import status
+
+    now = status(Store(url))
+    if now.done != done or now.state != "running":
+        st.rerun()
 
 
 def _heads(store: Store, study: Study, model: int, found: pa.Table, bar: Any) -> None:

@@ -91,6 +91,13 @@ def test_a_study_in_a_browser(folder):
         box.press("Control+Enter")
         page.get_by_role("button", name="Start").click(timeout=120_000)
         page.get_by_text("So far, over").wait_for(timeout=120_000)
+        other = page.context.new_page()  # the same study among those that are open: it runs, and its numbers grow
+        other.goto(f"{address}/studies-studies?study=vit-world")
+        other.get_by_text("running,").wait_for(timeout=120_000)
+        other.get_by_role("button", name="Cancel").wait_for(timeout=60_000)
+        told = other.get_by_text("running,").inner_text()
+        other.wait_for_function("before => !document.body.innerText.includes(before)", arg=told, timeout=60_000)
+        other.close()
         page.get_by_role("button", name="Cancel").click()
         page.get_by_role("button", name="Go on").wait_for(timeout=60_000)
         page.wait_for_timeout(1500)
