@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model_adapters.answer_cost import AnswerCost
 
 ASK: dict[fewer_curves.Ask, str] = {"question": "This question", "pope": "Is it there? (POPE)"}
-STREAMS = {"scene": "Scenes", "biased": "Biased scenes"}
+STREAMS = {"scene": "Scenes", "biased": "Biased scenes", "coco": "A folder of yours"}
 LOOKED_AT = ("fastv", "faster_vlm")
 MOST = 5
 
@@ -36,27 +36,42 @@ def curves(bench: Bench, pruner: Pruner, able: Mapping[str, str]) -> None:
             ask = controls.pick("few-asked", "Question", list(ASK), format=lambda a: ASK[a])
             stream = controls.pick("few-pictures", "Pictures", list(STREAMS), format=lambda s: STREAMS[s])
             count = int(controls.slide("few-n", "How many", 4, 96, 12, step=4))
+    annotations, folder = _annotations() if stream == "coco" else ("", "")
     if not chosen:
         st.caption("Choose a pruner to see what it leaves of the answers.")
         return
+    if stream == "coco" and not annotations:
+        st.info("Say where the annotations lie, such as /data/coco/annotations/instances_val2014.json.", icon=":material/folder:")
+        return
+    over = (stream, count, annotations, folder)
     # The options that are set above hold for the pruner that is looked at; others have their defaults.
     wanted = [pruner if name == pruner.method else fewer.usual(analysis.find(name), bench.capture) for name in chosen]
     wanted += [Pruner(name) for name in fewer_curves.BASELINES if name in able]
-    longest = bench.question.longest if ask == "question" else fewer_curves.LONGEST_ANSWER
+    longest = bench.question.longest if ask == "question" else fewer_curves.LONGEST_ANSWER[stream]
     prompts = count * (1 if ask == "question" else 2)
     answers = prompts * (1 + len(wanted) * len(fewer_curves.SHARES))
     cost = _answer_seconds(bench, longest)
     found = session.asked(
-        ("fewer-curves", bench.question, tuple(wanted), ask, stream, count),
+        ("fewer-curves", bench.question, tuple(wanted), ask, over),
         lambda progress: fewer_curves.curves(
-            bench.answered.model, wanted, fewer_curves.prompts_of(ask, bench.question.text, stream, count), longest, progress
+            bench.answered.model, wanted, fewer_curves.prompts_of(ask, bench.question.text, *over), longest, progress
         ),
         label="Answering at every budget", button="Compare pruners",
         estimate=f"{answers} answers of at most {longest} tokens, about {span(answers * cost)}.",
     )  # fmt: skip
     if found is not None:
-        snippet = fix_snippet.curves_snippet(asking_of(bench.question), wanted, ask, stream, count, longest)
+        snippet = fix_snippet.curves_snippet(asking_of(bench.question), wanted, ask, over, longest)
         _show(found, ask, snippet)
+
+
+def _annotations() -> tuple[str, str]:
+    """Where a user's own images and what is on them lie."""
+    left, right = st.columns(2)
+    with left:
+        annotations = controls.write("few-annotations", "Annotations, in COCO's format", help="A file on the server.")
+    with right:
+        folder = controls.write("few-folder", "Folder of the images", help="Left out: images/ beside the annotations.")
+    return annotations.strip(), folder.strip()
 
 
 def _show(found: fewer_curves.FewerCurves, ask: fewer_curves.Ask, snippet: str) -> None:

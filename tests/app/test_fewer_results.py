@@ -10,6 +10,8 @@ import torch
 
 import analysis
 import model_adapters as ma
+from analysis.evaluation import read_coco
+from analysis.evaluation.yes_no import parse_official
 from analysis.visual_tokens import dropping
 from tests.zoo import hf
 from tests.zoo.shake import scene
@@ -18,6 +20,9 @@ from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results import fewer, fewer_curves, fix_snippet
 from ui.results.fewer import Pruner
+from ui.results.fix_snippet import Asking
+from world.coco import export_coco
+from world.datasets import TEST_UNBIASED
 
 TEXT = "describe the picture."
 
@@ -124,6 +129,29 @@ def test_curves_are_the_answers_of_every_plan(model):
     assert (low <= mean).all() and (mean <= high).all() and mean == pytest.approx(found.kl.mean(-1))
     unknown = fewer_curves.curves(model, pruners[:1], [[fewer_curves.Prompt("scene:200", TEXT)]], 4, Progress())
     assert np.isnan(unknown.accuracy).all() and np.isfinite(unknown.kl).all()
+
+
+def test_curves_of_annotated_images_ask_what_their_annotations_know(model, tmp_path):
+    export_coco((TEST_UNBIASED[n] for n in range(260, 264)), tmp_path)
+    over = ("coco", 4, str(tmp_path / "annotations.json"), "")
+    asked = fewer_curves.prompts_of("pope", TEXT, *over)
+    there = {f"{image.name}": image.things for image in read_coco(tmp_path / "annotations.json").images}
+    assert len(asked) == 4
+    for prompts in asked:
+        for prompt in prompts:
+            assert prompt.right == any(f" {thing} " in f"{prompt.text} ".replace("?", " ") for thing in there[prompt.picture])
+    scope: dict = {}
+    asking = Asking("bundled:lvlm", "pretrained", ("scene:12",), TEXT, 32, ma.Greedy())
+    exec(fix_snippet.curves_snippet(asking, [Pruner("fastv")], "pope", over, 4), scope)
+    found = scope["shown"]
+    assert found.accuracy.shape == (1, 5, 4) and found.full_accuracy == np.mean(
+        [
+            parse_official(ma.generate(model, model.prepare(image=p.file, text=p.text), max_new_tokens=4).text) == p.right
+            for prompts in asked for p in prompts
+        ]
+    )  # fmt: skip
+    same = fewer_curves.prompts_of("question", TEXT, *over)
+    assert {prompt.text for prompts in same for prompt in prompts} == {TEXT} and all(len(prompts) == 1 for prompts in same)
 
 
 def test_chance_draws_anew_for_every_picture(capture):

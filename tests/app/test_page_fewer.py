@@ -18,6 +18,8 @@ from ui import session
 from ui.pictures import picture
 from ui.results import fewer
 from ui.results.fix_snippet import Asking, search_snippet
+from world.coco import export_coco
+from world.datasets import TEST_UNBIASED
 
 
 @pytest.fixture
@@ -108,6 +110,23 @@ def test_pruners_are_compared_when_asked(own_jobs):
     next(pick for pick in page.button_group if pick.key == "few-curve").set_value("accuracy")
     settled(page, ready)
     assert not page.error
+
+
+def test_pruners_are_compared_on_annotated_images(own_jobs, tmp_path):
+    link = {"few-pruners": "fastv", "few-asked": "pope", "few-n": "4", "few-pictures": "coco"}
+    page = settled(opened("words/fewer", model="bundled:lvlm", **link), ready)
+    assert any("where the annotations lie" in each.value for each in page.info)
+    export_coco((TEST_UNBIASED[n] for n in range(260, 264)), tmp_path)
+    page.text_input(key="few-annotations").set_value(str(tmp_path / "annotations.json"))
+    settled(page, lambda page: any(each.label == "Compare pruners" for each in page.button))
+    next(button for button in page.button if button.label == "Compare pruners").click()
+    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and ready(page))
+    assert "on 4 pictures" in texts(page) and "at most 16 new tokens" in texts(page) and not page.error
+    page.text_input(key="few-annotations").set_value("/nowhere.json")
+    settled(page, lambda page: any(each.label == "Compare pruners" for each in page.button))
+    next(button for button in page.button if button.label == "Compare pruners").click()
+    settled(page, lambda page: page.error)
+    assert "/nowhere.json" in page.error[0].value
 
 
 def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from model_adapters.running_cost import answering_cost
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results.fewer import Pruner, divergence, seen, visual_tokens
+from ui.results.fix_pictures import Wish, pictures_of
 
 Ask = Literal["question", "pope"]
 SHARES = (0.75, 0.5, 0.25, 0.125, 0.0625)
@@ -28,8 +30,8 @@ AGAINST = {
     "read": "Read by a layer on average, share of the visual tokens", "budget": "Budget, share of the visual tokens",
     "flops": "FLOPs of the prompt, share",
 }  # fmt: skip
-LONGEST_ANSWER = 3
-"""New tokens of a yes or no."""
+LONGEST_ANSWER = {"scene": 3, "biased": 3, "coco": 16}
+"""New tokens of a yes or no, by where the pictures come from."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,17 @@ class Prompt:
     """One question about one picture."""
 
     picture: str
+    """Its id, or the name of a file."""
     text: str
     right: bool | None = None
     """Whether yes is right, where that is known."""
+    file: Path | None = None
+    """Where it lies, if it is not drawn."""
+
+    @property
+    def image(self) -> np.ndarray | Path:
+        """What the model is given."""
+        return picture(self.picture).array if self.file is None else self.file
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +90,21 @@ class FewerCurves:
         return self.read if against == "read" else self.flops
 
 
-def prompts_of(ask: Ask, text: str, stream: str, count: int) -> list[list[Prompt]]:
-    """Per picture what is asked of it: the user's question, or whether something is there that is and something that is not."""
+def prompts_of(
+    ask: Ask, text: str, stream: str, count: int, annotations: str = "", folder: str = ""
+) -> list[list[Prompt]]:
+    """Per picture what is asked of it: the user's question, or whether something is there that is and something that is not.
+
+    Args:
+        ask: the question, or what is there.
+        text: the question.
+        stream: "scene" or "biased" for drawn scenes, "coco" for images annotated in COCO's format.
+        count: how many pictures.
+        annotations: of "coco", the file.
+        folder: of "coco", where the images lie; beside the annotations by default.
+    """
+    if stream == "coco":
+        return _annotated(ask, text, Wish("coco", count, "random", annotations=annotations, folder=folder))
     from world.hallucination import pope_questions
 
     rng, found = np.random.default_rng(0), []
@@ -97,6 +120,13 @@ def prompts_of(ask: Ask, text: str, stream: str, count: int) -> list[list[Prompt
     return found
 
 
+def _annotated(ask: Ask, text: str, wish: Wish) -> list[list[Prompt]]:
+    shown, _ = pictures_of(wish)
+    if ask == "question":
+        return [[Prompt(each.name, text, file=each.image)] for each in shown]
+    return [[Prompt(each.name, question, right, each.image) for question, right in each.questions] for each in shown]
+
+
 def curves(
     model: ma.Model, pruners: Sequence[Pruner], asked: Sequence[Sequence[Prompt]], longest: int, progress: Progress
 ) -> FewerCurves:
@@ -106,7 +136,7 @@ def curves(
     read, flops, whole = np.zeros(shape), np.full(shape[:2], np.nan), []
     for number, prompts in enumerate(asked):
         for prompt in prompts:
-            inputs = model.prepare(image=picture(prompt.picture).array, text=prompt.text)
+            inputs = model.prepare(image=prompt.image, text=prompt.text)
             capture, full = seen(model, inputs), _answer(model, inputs, (), longest)
             whole.append(_right(full.text, prompt.right))
             if not number:

@@ -146,8 +146,10 @@ def search_snippet(asking: Asking, allowed: float, precision: int) -> str:
     return _script(["import model_adapters as ma", *imports], lines)
 
 
-def curves_snippet(asking: Asking, pruners: Sequence[Pruner], ask: str, stream: str, count: int, longest: int) -> str:
-    """Curves of several pruners."""
+def curves_snippet(
+    asking: Asking, pruners: Sequence[Pruner], ask: str, over: tuple[str, int, str, str], longest: int
+) -> str:
+    """Curves of several pruners; `over` is where the pictures come from, how many, annotations and folder."""
     made = ", ".join(f"Pruner({pruner.method!r}, {pruner.options!r})" for pruner in pruners)
     return _script(
         [
@@ -156,7 +158,7 @@ def curves_snippet(asking: Asking, pruners: Sequence[Pruner], ask: str, stream: 
         ],
         [
             asking.loading,
-            f"asked = prompts_of({ask!r}, {_quoted(asking.text)}, {stream!r}, {count})",
+            f"asked = prompts_of({ask!r}, {_quoted(asking.text)}, {', '.join(repr(part) for part in over if part)})",
             f"shown = curves(model, [{made}], asked, {longest}, Progress())",
         ],
     )  # fmt: skip
