@@ -180,15 +180,20 @@ def family(able: Mapping[str, str], unable: Mapping[str, str]) -> None:
     import analysis
     from analysis.visual_tokens import FAMILY
 
+    titles = [analysis.find(member.name).title if member.here else member.name for member in FAMILY]
+    shorts = [title.split(":")[0] for title in titles]
     rows = []
-    for member in FAMILY:
-        title = analysis.find(member.name).title if member.here else member.name
+    for member, title, short in zip(FAMILY, titles, shorts, strict=True):
         rows.append(
             {
-                "Member": title.split(":")[0],
+                "Member": short if shorts.count(short) == 1 else title,
                 "Here": "not built in" if not member.here else "refused" if title in unable else "works",
                 "Where": member.stage, "Tokens are ranked by": member.score, "Whose rows": member.rows or "–",
                 "The others are": member.action, "Reads the question": "yes" if member.reads_text else "no",
             }
         )  # fmt: skip
     st.dataframe(rows, key="family", hide_index=True, width="stretch", height="content")
+    st.caption(
+        "LOOK-M forgets the prompt only once it is read, so it has no place on the picture above: in Python "
+        "`generate_from_less(model, inputs, look_m(capture).kept)` of `model_adapters.shrunk_cache` answers so."
+    )

@@ -150,7 +150,8 @@ def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):
 def test_layers_and_the_family_are_told():
     page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
     table = next(each.value for each in page.dataframe if "Member" in each.value)
-    assert len(table) == len(FAMILY) and set(table["Here"]) == {"works", "not built in"}
+    assert len(table) == len(FAMILY) == len(set(table["Member"])) and set(table["Here"]) == {"works", "not built in"}
+    assert "generate_from_less(model, inputs, look_m(capture).kept)" in texts(page)
     assert "Do layers rank the visual tokens alike?" in texts(page)
 
 
