@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
-from ui import controls, head_choice, session, set_jobs, state
+from ui import controls, head_choice, importance_snippets, page, session, set_jobs, state
 from ui.jobs import Progress
 
 if TYPE_CHECKING:
@@ -41,26 +42,14 @@ def matrices(asked: Asked, result: Importances) -> None:
             matrix = result.matrix(name)
             figure = draw(matrix, chosen=head_choice.outlined(matrix.sites, asked.model, asked.tower))
             figure.update_traces(colorbar={"title": {"text": matrix.unit}}, selector={"type": "heatmap"})
-            method, options = ("", {}) if asked.over_set else BY_NAME[name].again
             with head_choice.titled(
-                BY_NAME[name].heading, matrix, figure, key=f"away-{name}", help=_help(name), method=method, options=options,
-                snippet=_snippet(asked, method, options),
+                BY_NAME[name].heading, matrix, figure, key=f"away-{name}", help=_help(name),
+                snippet=importance_snippets.of_metric(asked, name),
             ):  # fmt: skip
                 head_choice.chart(figure, f"matrix-{name}", matrix.sites, asked.model, asked.tower)
     for name in asked.shown:
         if name in result.refused:
             st.caption(f":material/block: {BY_NAME[name].title}: {result.refused[name]}")
-
-
-def _snippet(asked: Asked, method: str, options: Mapping[str, Any]) -> str:
-    """The Python of a word behind others; what is about the first answer has the page's own."""
-    from ui.snippets import Shown, snippet_for
-
-    if not method or not asked.subject.said:
-        return ""
-    name, weights = asked.names
-    shown = Shown(name, asked.picture.id, weights, asked.text, asked.label, asked.tower, said=asked.subject.said)
-    return snippet_for(shown, method, options) or ""
 
 
 def _help(name: str) -> str:
@@ -87,8 +76,23 @@ def scatter(asked: Asked, result: Importances, verdicts: Mapping[str, Correlatio
     figure = draw_scatter(exact, cheap, chosen=head_choice.outlined(exact.sites, asked.model, asked.tower))
     figure.update_layout(height=250).update_xaxes(title={"text": metric.title})
     head_choice.chart(figure, "scatter", exact.sites, asked.model, asked.tower)
+    _scatter_away(asked, (exact, cheap), figure)
     if verdicts:
         st.caption(f"{metric.title} is held to: {BY_NAME[metric.truth].title.lower()}. {verdicts[asked.against].sentence}.")
+
+
+def _scatter_away(asked: Asked, both: tuple[Any, Any], figure: Any) -> None:
+    """The menu of the scatter: both numbers of every head."""
+    from ui import again
+    from ui.results.importance_metrics import BY_NAME
+
+    names = BY_NAME[asked.against].truth, asked.against
+    heads = [(row, head) for row, head in np.argwhere(np.isfinite(both[0].values) & np.isfinite(both[1].values)).tolist()]
+    table: dict[str, list[float]] = {"layer": [row for row, _ in heads], "head": [head for _, head in heads]}
+    table |= {said: [float(each.values[place]) for place in heads] for said, each in zip(("exact", "cheap"), both, strict=True)}
+    exact, cheap = (importance_snippets.of_metric(asked, name) for name in names)
+    snippet = again.joined(exact, cheap, ("exact", "cheap"))
+    page.take_away(table, figure, key="away-scatter", title=f"{BY_NAME[asked.against].title} against the exact", snippet=snippet)
 
 
 def correlations(asked: Asked, result: Importances) -> Mapping[str, Correlation] | None:
@@ -208,6 +212,8 @@ def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) 
             names, [c.value for c in found], [c.low for c in found], [c.high for c in found], chance=0.0, label="Spearman"
         )
         st.plotly_chart(figure, key="believed", width="stretch", config=_BARE)
+        table = {"metric": names, **{end: [getattr(c, end) for c in found] for end in ("value", "low", "high")}}
+        page.take_away(table, figure, key="away-believed", title="Cheap metrics against exact ones")
         st.caption(f"Each is held to the exact effect that it can predict, after the arrow; {found[0].drawn} drawn anew.")
     alike = agreement.agreement(result, result.names())
     figure = draw(alike)

@@ -74,7 +74,7 @@ def take_away(
     """
     from ui.take_away import menu
 
-    said = snippet or _snippet(method, options or {})
+    said = snippet or snippet_of(method, options or {})
     menu(result, figure, key=key, snippet=said, link=address(), title=title, cites=_cites(method))
 
 
@@ -92,7 +92,8 @@ def address() -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(st.query_params.to_dict()), ""))
 
 
-def _snippet(method: str, options: Mapping[str, Any]) -> str:
+def snippet_of(method: str, options: Mapping[str, Any]) -> str:
+    """The Python of a registered method, with what is chosen; empty where one picture is not enough."""
     from ui import session
     from ui.snippets import Shown, snippet_for
 

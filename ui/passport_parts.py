@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, importance_asked, overlays, pictures, sentences, session, set_jobs, state
+from ui import controls, head_choice, importance_asked, overlays, page, pictures, sentences, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 
@@ -139,6 +139,7 @@ def sentence(known: Papers) -> None:
 def portrait(known: Papers) -> None:
     """Type and why, mean pattern, rings."""
     from ui.figures.head_pages import evidence, pattern, ring_curve
+    from ui.passport_snippets import portrait as portrait_of
     from ui.results import passport
     from ui.results.heads import row_of
 
@@ -153,19 +154,21 @@ def portrait(known: Papers) -> None:
         parts = "" if len(kind.parts) < 2 else f" ({' + '.join(kind.parts)})"
         figure = evidence(kind)
         text = f"Type: {kind.type}{parts}, confidence {kind.confidence:.2f}"
-        with head_choice.titled(text, found.types, figure, key="away-type", help=_TYPE_HELP):
+        with head_choice.titled(text, found.types, figure, key="away-type", help=_TYPE_HELP, snippet=portrait_of(known, "types")):
             st.plotly_chart(figure, key="evidence", width="stretch", config=BARE)
     drawn = passport.pattern(found, known.site, known.head)
     if drawn is not None:
         with middle:
             figure = pattern(drawn)
-            with head_choice.titled("Mean pattern around the query", found.maps, figure, key="away-pattern"):
+            snippet = portrait_of(known, "maps")
+            with head_choice.titled("Mean pattern around the query", found.maps, figure, key="away-pattern", snippet=snippet):
                 st.plotly_chart(figure, key="pattern", width="stretch", config=BARE)
     row = row_of(found.profile.sites, known.site)
     if row is not None:
         with right:
             figure = ring_curve(found.profile, row, known.head)
-            with head_choice.titled("How far it looks", found.profile, figure, key="away-rings"):
+            snippet = portrait_of(known, "profile")
+            with head_choice.titled("How far it looks", found.profile, figure, key="away-rings", snippet=snippet):
                 st.plotly_chart(figure, key="own-rings", width="stretch", config=BARE)
             st.caption(_reach(found, row, known))
 
@@ -185,6 +188,7 @@ def _reach(found: Portraits, row: int, known: Papers) -> str:
 def worth(known: Papers) -> None:
     """Its rank by every metric, and the answer with and without it."""
     from ui.figures.head_pages import before_after, rank_dots
+    from ui.passport_snippets import without
     from ui.results.heads import number_of
     from ui.results.importance_metrics import BY_NAME
 
@@ -193,6 +197,7 @@ def worth(known: Papers) -> None:
         st.info(f"What the head is worth shows in an answer. {reason}", icon=":material/block:")
         return
     left, middle, right = st.columns(3, gap="medium")
+    title = head_choice.title(known.asked.model, known.asked.tower)
     with left:
         st.markdown("**Importance for this answer, by every metric**")
         if known.importances is not None:
@@ -201,10 +206,14 @@ def worth(known: Papers) -> None:
             shorts, places = [BY_NAME[n].short for n in there], [number.place for number in there.values()]
             figure = rank_dots(shorts, places, known.asked.heads, [BY_NAME[n].is_exact for n in there])
             st.plotly_chart(figure, key="ranks", width="stretch", config=BARE)
+            page.take_away({"metric": shorts, "place": places}, figure, key="away-ranks", title=f"Places of {title}")
     with middle:
         st.markdown("**The answer with and without it**")
         if known.without is not None:
-            st.plotly_chart(before_after(known.without), key="without", width="stretch", config=BARE)
+            figure = before_after(known.without)
+            st.plotly_chart(figure, key="without", width="stretch", config=BARE)
+            table = {"class": known.without.names, "before": known.without.before, "after": known.without.after}
+            page.take_away(table, figure, key="away-without", title=f"Answer without {title}", snippet=without(known))
     with right:
         relatives(known)
 

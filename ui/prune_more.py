@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import streamlit as st
 
-from ui import controls, prune_state, prune_view, session, take_away
+from ui import controls, page, prune_state, prune_view, session
 from ui.prune_view import Bench
 from ui.results import prune_rank
 from ui.results.prune import Parts, cut_for
@@ -50,7 +50,7 @@ def show_curves(bench: Bench) -> None:
     figure = draw(joint(found, heads)).update_layout(height=320)
     figure.update_yaxes(title=bench.measure, tickformat=".0%")
     st.plotly_chart(figure, key="curves", width="stretch", config={"displayModeBar": False})
-    take_away.menu(joint(found, heads), figure, key="curves-away", title="Pruning by importance")
+    page.take_away(joint(found, heads), figure, key="curves-away", title="Pruning by importance")
     st.caption(
         f"{bench.measure} on {found.count} pictures as heads go, least important first; the band is {len(found.random)} random "
         "orders. Nothing is trained afterwards: a model that is trained on after pruning loses less."
@@ -114,7 +114,7 @@ def show_search(bench: Bench, refused: str) -> None:
     )
     figure = draw(found.curve).update_layout(height=240)
     st.plotly_chart(figure, key="search-curve", width="stretch", config={"displayModeBar": False})
-    take_away.menu(found.curve, figure, key="search-away", title="Greedy search")
+    page.take_away(found.curve, figure, key="search-away", title="Greedy search")
     st.button("Take this setting", icon=":material/check:", on_click=prune_state.set_parts, args=(found.parts[-1],), key="take")
     st.caption("Each step was the best for these scenes. Take it, then choose other scenes in the set to confirm it.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import controls, prune_state
+from ui import controls, page, prune_snippets, prune_state
 from ui.colours import ACCENT, CATEGORICAL, FAINT, NEUTRAL
 from ui.prune_state import Tried
 from ui.prune_view import Bench
@@ -47,6 +47,22 @@ def show_tried(bench: Bench, restore: Callable[[Any], None], current: Any) -> No
     figure = _pareto(priced, by, current, bench.measure)
     st.plotly_chart(figure, key=key, on_select=follow, selection_mode="points", width="stretch", config={"displayModeBar": False})
     st.caption("Each point is a setting that was tried here; bars are intervals over scenes. Click one to have it back.")
+    _away(bench, priced, by, figure, current)
+
+
+def _away(bench: Bench, priced: Sequence[tuple[int, Tried, float]], by: str, figure: dict[str, Any], current: Any) -> None:
+    """The menu: every setting that was tried, and the Python of the one that is chosen."""
+    from ui.figures import figure_of
+
+    tried = [one for _, one, _ in priced]
+    table = {
+        "setting": [one.setting.words for one in tried], by: [cost for _, _, cost in priced],
+        "value": [one.accuracy for one in tried], "low": [one.judged.low.accuracy for one in tried],
+        "high": [one.judged.high.accuracy for one in tried], "kl": [one.judged.effect.kl for one in tried],
+    }  # fmt: skip
+    title = f"{bench.measure} against {COSTS[by][0]}"
+    snippet = prune_snippets.setting(bench, current)
+    page.take_away(table, lambda: figure_of(figure), key="tried-away", title=title, snippet=snippet)
 
 
 def _pareto(priced: Sequence[tuple[int, Tried, float]], by: str, current: Any, measure: str) -> dict[str, Any]:
@@ -81,7 +97,7 @@ def _pareto(priced: Sequence[tuple[int, Tried, float]], by: str, current: Any, m
             "height": 300, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "showlegend": False,
             "xaxis": {
                 "title": {"text": COSTS[by][1]}, "gridcolor": FAINT,
-                "automargin": True, "tickformat": ".0%" if by == "flops" else "", "range": _ends(costs),
+                "automargin": True, "tickformat": ".0%" if by == "flops" else "", "nticks": 5, "range": _ends(costs),
             },
             "yaxis": {
                 "title": {"text": measure}, "tickformat": ".0%", "gridcolor": FAINT, "automargin": True,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, prune_state, session
+from ui import controls, page, prune_snippets, prune_state, session
 from ui.head_switches import head_switches
 from ui.results import prune_effect, prune_rank
 from ui.results.heads import Text
@@ -109,7 +109,7 @@ def ranked(bench: Bench, metric: str) -> HeadMatrix | None:
     )  # fmt: skip
 
 
-def show_switches(bench: Bench, now: Parts, ranking: HeadMatrix | None) -> None:
+def show_switches(bench: Bench, now: Parts, ranking: HeadMatrix | None, metric: str) -> None:
     """The clickable matrix."""
     key = f"switches-{bench.name}-{bench.sites[0].tower}"
 
@@ -122,7 +122,14 @@ def show_switches(bench: Bench, now: Parts, ranking: HeadMatrix | None) -> None:
         [f"layer {row}" for row in range(len(bench.sites))], [site.heads for site in bench.sites], now.ids, key=key,
         values=None if ranking is None else ranking.values, label="" if ranking is None else ranking.label, on_change=follow,
     )  # fmt: skip
-    st.caption("Click what shall go; a layer's name switches all of its heads. Dragging switches several.")
+    told, menu = st.columns([9, 1])
+    told.caption("Click what shall go; a layer's name switches all of its heads. Dragging switches several.")
+    if ranking is not None:
+        from ui.figures import draw
+
+        with menu:
+            snippet = prune_snippets.ranking(bench, metric)
+            page.take_away(ranking, lambda: draw(ranking), key="ranking-away", title=ranking.label, snippet=snippet)
 
 
 def recipes(bench: Bench, now: Parts, ranking: HeadMatrix | None) -> None:

@@ -126,16 +126,19 @@ def model(name: str, weights: str) -> Model:
 
 def inspection(name: str, weights: str, picture: Picture) -> Any | None:
     """Where the tokens of the model's first attention site lie on the picture; None while that is found out."""
+    from ui import pickers
+
     found = model(name, weights)
+    text = pickers.text(found)
 
     def draw(progress: Progress) -> Any:
         from model_adapters.geometry import layouts
         from model_adapters.geometry.inspect import inspection as drawn
 
-        layout = next(iter(layouts(found, found.prepare(picture.image)).values()))
-        return drawn(layout, [picture.image])
+        inputs = found.prepare(picture.image, list(text) if isinstance(text, tuple) else text)
+        return drawn(next(iter(layouts(found, inputs).values())), [picture.image])
 
-    return part(("inspection", name, weights, picture.key), draw, label="Finding out where its tokens lie on the picture")
+    return part(("inspection", name, weights, picture.key, text), draw, label="Finding out where its tokens lie on the picture")
 
 
 def subject(name: str, weights: str, picture: Picture) -> Any:
@@ -228,8 +231,8 @@ def _wait(job: Job) -> None:
     with st.container(border=True):
         place = jobs().place(job)
         left = job.progress.remaining()
-        if job.waiting and place:
-            line = f"{job.label}: waiting behind {place} other{'s' if place > 1 else ''}"
+        if job.waiting:
+            line = f"{job.label}: " + (f"waiting behind {place} other{'s' if place > 1 else ''}" if place else "next in the queue")
         else:
             line = f"{job.label}{': ' + job.progress.note if job.progress.note else ''}"
         text = f"{line} …" + (f" about {_span(left)} left" if left is not None else "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import streamlit as st
 
-from ui import controls, pickers, session, take_away
+from ui import again, controls, page, pickers, picture_picker, session
 from ui.film import Frame, film
 from ui.pictures import Picture
 from ui.results import sinks
@@ -100,8 +100,47 @@ def show_film(picture: Picture, made: list[Frame], start: int, asked: Wish, name
     def follow() -> None:
         st.query_params["at"] = str(int(st.session_state[key].at))
 
-    unit = {"scores": UNITS[asked.sign], "relative": "times what it gets from all"}.get(asked.mode, "share of the row")
-    return film(picture.image, made, at=at, unit=unit, key=key, on_change=follow)
+    return film(picture.image, made, at=at, unit=_unit(asked), key=key, on_change=follow)
+
+
+def away(picture: Picture, shown: Frame, layer: Layer, model: Model, asked: Wish) -> None:
+    """The menu of the picture that the film was stopped at."""
+    from analysis.results import TokenMap
+    from model_adapters import Rows
+    from ui.figures import draw
+
+    count = len(shown.values)
+    one = np.zeros(count, np.int16)
+    rows = Rows(np.full(count, "patch", object), shown.boxes.astype(np.float32), one, one - 1, one)
+    map = TokenMap(np.asarray(shown.values, float), rows, picture.image.size, label=_unit(asked))
+    page.take_away(
+        map, lambda: draw(map, image=picture.array), key="film-away", title=f"{MODES[asked.mode].capitalize()}, {shown.title}",
+        snippet=_snippet(model, layer, asked, asked.mode),
+    )  # fmt: skip
+
+
+def _snippet(model: Model, layer: Layer, asked: Wish, mode: str = "scores") -> str:
+    """The sinks of one layer, or the class token's attention with or without them."""
+    name = sinks.METHODS[asked.sign]
+    given = {"tower": asked.tower, "layer": layer.number, "threshold": float(layer.found.threshold.value)}
+    lines = [
+        'capture = ma.capture(model, subject.inputs, keep=ma.Keep(heads="mean"), want=("hidden",))',
+        f"shown = {again.called(f'analysis.sinks.{name}', 'capture', deviations=asked.deviations, **given)}",
+    ]
+    if mode != "scores":
+        query = "class" if layer.found.rows is not None and len(layer.found.rows.where("class")) else "mean"
+        cleaned = again.called(
+            "analysis.position_artefact.cleaned_attention", "capture", "site", "sinks=shown.of_image()", mode=mode, query=query
+        )
+        lines += [
+            f"site = next(s for s in capture.sites if (s.tower, s.layer) == {(asked.tower, layer.number)!r})",
+            f"shown = {cleaned}",
+        ]
+    return again.of_picture((pickers.model_name(), pickers.weights()), picture_picker.chosen_id(), pickers.text(model), lines)
+
+
+def _unit(asked: Wish) -> str:
+    return {"scores": UNITS[asked.sign], "relative": "times what it gets from all"}.get(asked.mode, "share of the row")
 
 
 def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) -> None:
@@ -111,9 +150,15 @@ def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) ->
     st.markdown(sinks.verdict(layer))
     figure = draw(layer.found).update_layout(height=230, annotations=[])
     ends = [*layer.found.threshold.edges[[0, -1]], layer.found.threshold.value]
-    figure.update_xaxes(title=UNITS[asked.sign], range=[np.log10(min(ends) * 0.9), np.log10(max(ends) * 1.15)], dtick="D2")
+    low, high = float(min(ends) * 0.9), float(max(ends) * 1.15)
+    marks = [mark * 10.0**power for power in range(-6, 7) for mark in (1, 2, 5) if low <= mark * 10.0**power <= high]
+    figure.update_xaxes(
+        title={"text": UNITS[asked.sign].replace(" (", "<br>(")}, range=[np.log10(low), np.log10(high)],
+        tickvals=marks, ticktext=[f"{mark:g}" for mark in marks],
+    )  # fmt: skip
     st.plotly_chart(figure, key="histogram", width="stretch", config={"displayModeBar": False})
-    take_away.menu(layer.found, figure, key="histogram-away", title=f"Sinks by {SIGNS[asked.sign]}, {layer.title}")
+    title = f"Sinks by {SIGNS[asked.sign]}, {layer.title}"
+    page.take_away(layer.found, figure, key="histogram-away", title=title, snippet=_snippet(model, layer, asked))
     given = " (set by hand)" if asked.multiple is not None else ""
     alone = f"found from the numbers alone: {layer.automatic:.3g}"
     st.caption(f"Threshold {layer.found.threshold.value:.3g}{given}; {alone}.")

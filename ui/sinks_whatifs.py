@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, pickers, pictures, session, sinks_view, take_away
+from ui import controls, page, pickers, pictures, session, sinks_view
 from ui.film import Frame, film
 from ui.results.heads import FIRST_SCENE
 from ui.results.sinks import Layer
@@ -55,6 +55,7 @@ def show_what_if(
     model: Model, subject: Subject, capture: Capture, layer: Layer, asked: Asked, over: OverScenes, key: tuple
 ) -> None:
     """Before and after on this picture, and the same over scenes."""
+    from ui.figures import figure_of
     from ui.results import sinks_set
     from ui.results.sinks_drawn import outcome
 
@@ -79,8 +80,12 @@ def show_what_if(
     )
     if found is not None:
         _say(found, len(layer.sinks))
-        figure = outcome(found, sinks_view.class_names(model, found.top))
+        called = sinks_view.class_names(model, found.top)
+        figure = outcome(found, called)
         st.plotly_chart(figure, key="outcome", width="stretch", config={"displayModeBar": False})
+        table = {"class": called, "before": found.before[found.top], "after": found.after[found.top]}
+        table |= {"random": found.random.mean(0)[found.top], "random_deviation": found.random.std(0)[found.top]}
+        page.take_away(table, lambda: figure_of(figure), key="outcome-away", title=f"What if: {name}")
     _missing(names, over)
 
 
@@ -120,7 +125,7 @@ def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: As
         return
     figure = draw(rows)
     st.plotly_chart(figure, key="effects", width="stretch", config={"displayModeBar": False})
-    take_away.menu(rows, figure, key="effects-away", title="What sinks are for")
+    page.take_away(rows, figure, key="effects-away", title="What sinks are for")
     for row in rows:
         draws = [r.kl for r in row.random]
         st.caption(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, head_choice, pickers, pictures, session, set_jobs, state
+from ui import again, controls, head_choice, page, pickers, pictures, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 
@@ -101,11 +101,8 @@ def matrix(asked: Asked) -> HeadMatrix | None:
         figure = draw(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
         figure.update_traces(colorbar={"title": {"text": result.unit}}, selector={"type": "heatmap"})
         help = f"{method.summary}\n\nRange: {method.range}. {method.misleads}"
-        again = "" if asked.over_set or "mask" in method.needs else method.name
-        changed = {o.name: asked.options[o.name] for o in method.options if asked.options.get(o.name, o.default) != o.default}
-        with head_choice.titled(
-            method.title, result, figure, key="away-strength", help=help, method=again, options=changed if again else None
-        ):
+        snippet = _script(asked, method.name, asked.options)
+        with head_choice.titled(method.title, result, figure, key="away-strength", help=help, snippet=snippet):
             head_choice.chart(figure, "strength-matrix", result.sites, asked.model, asked.tower)
     return result
 
@@ -156,10 +153,31 @@ def profile(asked: Asked) -> Profile | None:
         figure = draw_sparklines(result, chosen=head_choice.outlined(result.sites, asked.model, asked.tower))
         with head_choice.titled(
             what, result, figure, key="away-rings", help=f"{method.summary} {method.misleads}",
-            method="" if asked.over_set else method.name, options={"per_pair": True} if asked.per_pair else None,
+            snippet=_script(asked, method.name, {"per_pair": asked.per_pair}),
         ):  # fmt: skip
             head_choice.chart(figure, "strength-rings", result.sites, asked.model, asked.tower)
     return result
+
+
+def _script(asked: Asked, method: str, options: dict[str, Any]) -> str:
+    """The Python of one method for every head: of the picture, or the mean over the scenes."""
+    from analysis import find
+
+    wanted = find(method)
+    if "mask" in wanted.needs:
+        return ""
+    own = [option for option in wanted.options if option.name != "tower"]
+    changed = {o.name: options[o.name] for o in own if options.get(o.name, o.default) != o.default}
+    tower = None if asked.tower == "vision" else asked.tower
+    call = again.called(f"analysis.METHODS[{method!r}].function", "capture", tower=tower, **changed)
+    if not asked.over_set:
+        return again.of_picture(asked.names, asked.picture.id, asked.text, ["capture = subject.capture()", f"shown = {call}"])
+    each = call.replace("capture", "subject.capture()", 1)
+    lines = [
+        f"each = [{each} for subject in subjects]",
+        "shown = replace(each[0], values=sum(one.values for one in each) / len(each))",
+    ]
+    return again.of_pictures(asked.names, asked.ids, asked.text, lines, ["from dataclasses import replace"])
 
 
 def inspector(asked: Asked, found: HeadMatrix | None) -> None:
@@ -203,7 +221,30 @@ def _rings(asked: Asked) -> None:
     st.plotly_chart(figure, key="rings", on_select=_choose_patch, selection_mode="points", width="stretch", config=BARE)
     beside = f" {share(found.elsewhere)} goes to tokens without a place." if found.elsewhere > 0.0005 else ""
     st.caption(f"Weight of one patch of each ring, seen from row {row}; click another patch.{beside}")
-    st.plotly_chart(ring_bars(found), key="ring-bars", width="stretch", config=BARE)
+    bars = ring_bars(found)
+    st.plotly_chart(bars, key="ring-bars", width="stretch", config=BARE)
+    title = head_choice.title(asked.model, asked.tower)
+    snippet = _rings_snippet(asked, site, head, row)
+    with st.container(horizontal=True):
+        page.take_away(found.map, figure, key="rings-away", title=f"Rings of {title}", snippet=snippet)
+        table = {"hops": list(range(len(found.mass))), "this_patch": found.mass, "mean_patch": found.usual}
+        page.take_away(table, bars, key="ring-bars-away", title=f"Rings by hops, {title}", snippet=snippet)
+
+
+def _rings_snippet(asked: Asked, site: Any, head: int, row: int) -> str:
+    """What one patch gives to every ring around it; of attention within windows there is no such row of the whole picture."""
+    layout = asked.capture.layouts[site]
+    if layout.windows != 1:
+        return ""
+    lines = [
+        "capture = subject.capture()",
+        f"site = next(site for site in capture.sites if site.label == {site.label!r})",
+        f"layout, row = capture.layouts[site], {row}",
+        f"given = capture.weights[site][{head}, row]",
+        "away = hops(layout.queries, layout.keys)",
+        "shown = [given[away[row] == hop].sum() for hop in range(away.max() + 1)]",
+    ]
+    return again.of_picture(asked.names, asked.picture.id, asked.text, lines, ["from analysis.strength_rows import hops"])
 
 
 def _placed_keys(capture: Capture, site: Any) -> bool:
@@ -228,13 +269,19 @@ def trends(asked: Asked, found: HeadMatrix | None, profiles: Profile | None) -> 
         with left:
             mean = strength.trend(profiles)
             figure = trend_map(mean)
-            with head_choice.titled("Layer by layer: how far?", mean, figure, key="away-trend"):
+            options = {"per_pair": True} if asked.per_pair else {}
+            made = _script(asked, "ring_profile", options)
+            snippet = again.followed(made, "shown = profile_trend(shown)", "from analysis.trends import profile_trend")
+            with head_choice.titled("Layer by layer: how far?", mean, figure, key="away-trend", snippet=snippet):
                 st.plotly_chart(figure, key="trend", width="stretch", config=BARE)
     if found is not None:
         with right:
             course = layer_trend(found)
             figure = draw(course)
             figure.update_layout(height=260)
-            with head_choice.titled(f"{asked.method.title} over depth", course, figure, key="away-depth"):
+            made = _script(asked, asked.method.name, asked.options)
+            snippet = again.followed(made, "shown = layer_trend(shown)", "from analysis.trends import layer_trend")
+            title = f"{asked.method.title} over depth"
+            with head_choice.titled(title, course, figure, key="away-depth", snippet=snippet):
                 st.plotly_chart(figure, key="depth", width="stretch", config=BARE)
             st.caption("Mean over a layer's heads; the band spans its lowest to its highest head.")

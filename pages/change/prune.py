@@ -36,7 +36,7 @@ left, right = st.columns([2, 1], gap="medium")
 with left:
     ranking = prune_view.ranked(bench, metric)
     prune_view.recipes(bench, now, ranking)
-    prune_view.show_switches(bench, now, ranking)
+    prune_view.show_switches(bench, now, ranking, metric)
 costs = session.part(
     ("prune-costs", *bench.key, now), lambda progress: prune_effect.cost_parts(model, asked, now, bench.sites),
     label="Making the smaller model and measuring both",

@@ -23,6 +23,8 @@ left, right = st.columns([2, 1], gap="medium")
 with left:
     at = sinks_view.show_film(picture, made, sinks.first_shown(found), wish, name)
 layer = found[min(at, len(found) - 1)]
+with left:
+    sinks_view.away(picture, made[at], layer, model, wish)
 with right, st.container(border=True):
     sinks_view.show_verdict(layer, found, model, wish)
 

@@ -31,6 +31,13 @@ def test_the_first_run_paints_without_waiting_for_the_model(monkeypatch):
     ready.set()
 
 
+@pytest.mark.parametrize("name", ["clip", "lvlm"])
+def test_where_tokens_lie_is_shown_of_models_that_read_texts_too(name):
+    start = opened("about/models", model=f"bundled:{name}", image="photo:cat")
+    page = settled(start, lambda page: page.error or (page.metric and page.get("imgs")[1:]))
+    assert not page.error and not page.exception
+
+
 def test_the_model_and_its_check_appear():
     page = settled(opened("about/models"), lambda page: page.metric)
     values = {metric.label: metric.value for metric in page.metric}

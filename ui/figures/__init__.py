@@ -43,6 +43,13 @@ def draw(
     return rule(result, Look(chosen, image, tuple(names) if names is not None else None))
 
 
+def figure_of(parts: dict[str, Any]) -> go.Figure:
+    """The figure of a page that writes its own as a plain dictionary."""
+    import plotly.graph_objects as go
+
+    return go.Figure(parts)
+
+
 def has_rule(kind: Any) -> bool:
     """Whether results of this type can be drawn."""
     _load()

@@ -1,0 +1,49 @@
+"""The Python of the page Passport: what all heads do over scenes, and the answer without one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ui import again
+
+if TYPE_CHECKING:
+    from ui.passport_parts import Papers
+
+_LINES = {
+    "types": ("shown = head_types(head_measures(captures, tower={tower!r}))",),
+    "maps": ("shown = aligned_maps(captures, tower={tower!r})",),
+    "profile": (
+        "each = [analysis.METHODS['ring_profile'].function(capture, tower={tower!r}) for capture in captures]",
+        "shown = replace(each[0], values=sum(one.values for one in each) / len(each))",
+    ),
+}
+_IMPORTS = {
+    "types": ("from analysis.head_measures import head_measures", "from analysis.head_types import head_types"),
+    "maps": ("from analysis.patterns import aligned_maps",),
+    "profile": ("from dataclasses import replace",),
+}
+
+
+def portrait(known: Papers, part: str) -> str:
+    """What one part of the portraits is made of: "types", "maps" or "profile"."""
+    asked = known.asked
+    if known.portraits is None:
+        return ""
+    lines = ["captures = [subject.capture() for subject in subjects]", *_LINES[part]]
+    ready = [line.format(tower=asked.tower) for line in lines]
+    return again.of_pictures(asked.names, known.portraits.ids, asked.text, ready, _IMPORTS[part])
+
+
+def without(known: Papers) -> str:
+    """Probabilities as they are, and with the head silent."""
+    asked = known.asked
+    lines = [
+        "run = subject.run()",
+        f"off = (Gate(Where(sites=({known.site.name!r},), heads=({known.head},)), 0.0),)",
+        "shown = softmax(run(())[0]), softmax(run(off)[0])",
+    ]
+    imports = ["from model_adapters import Where", "from model_adapters.edits import Gate", "from scipy.special import softmax"]
+    return again.of_picture(asked.names, asked.picture.id, asked.text, lines, imports, asked.subject.said)
+
+
+__all__ = ["portrait", "without"]
