@@ -232,7 +232,7 @@ def _wait(job: Job) -> None:
         place = jobs().place(job)
         left = job.progress.remaining()
         if job.waiting:
-            line = f"{job.label}: " + (f"waiting behind {place} other{'s' if place > 1 else ''}" if place else "next in the queue")
+            line = f"{job.label}: {_place(place)}"
         else:
             line = f"{job.label}{': ' + job.progress.note if job.progress.note else ''}"
         text = f"{line} …" + (f" about {_span(left)} left" if left is not None else "")
@@ -243,6 +243,11 @@ def _wait(job: Job) -> None:
                 st.rerun()
             if job.estimate:
                 st.caption(job.estimate)
+
+
+def _place(before: int) -> str:
+    """Where in the queue, with so many before it beside what is running."""
+    return f"waiting behind {before} other{'s' if before > 1 else ''}" if before else "next in the queue"
 
 
 def _span(seconds: float) -> str:
