@@ -85,3 +85,48 @@ def test_a_learner_stops_the_film_at_a_sink(app):
             page.wait_for_function(f"() => location.search.includes('at={layer}')")
             settle(page)
             press_check(page, expected)
+
+
+def cell(page, matrix, layer, head, layers=6, heads=4):
+    """The middle of a head in a matrix."""
+    box = page.locator(f".st-key-matrix-{matrix} .nsewdrag").bounding_box()
+    return box["x"] + (head + 0.5) * box["width"] / heads, box["y"] + (layer + 0.5) * box["height"] / layers
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_learner_silences_the_costliest_head(app):
+    server, browser = app
+    with watched_page(browser, server) as page:
+        page.goto(f"{server}/heads-importance?tour=matter&step=1")
+        page.wait_for_selector(".st-key-matrix-loss-change .nsewdrag", timeout=120_000)
+        page.wait_for_selector(".st-key-tour-check button", timeout=60_000)
+        page.get_by_text("Spearman").first.wait_for(timeout=60_000)
+        settle(page)
+        for place, expected in zip(answers()["matter", 1], ("Rows are layers", "nats: place 1 of"), strict=True):
+            page.mouse.click(*cell(page, "loss-change", int(place["layer"]), int(place["head"])))
+            chosen = "&".join(f"{name}={place[name]}" for name in ("layer", "head") if place[name] != "0" or name == "layer")
+            page.wait_for_function("each => each.split('&').every(part => location.search.includes(part))", arg=chosen)
+            settle(page)
+            press_check(page, expected)
+        assert page.locator(".st-key-tour-next button").inner_text() == "Next"
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_a_learner_leaves_a_map_that_beats_chance(app):
+    server, browser = app
+    with watched_page(browser, server) as page:
+        page.goto(f"{server}/look-attention?tour=believe&step=1")
+        page.wait_for_selector(".st-key-tour-check button", timeout=120_000)
+        page.get_by_label("Remove Raw attention").wait_for(timeout=60_000)
+        settle(page)
+        press_check(page, "Leave exactly one method")
+        for title in ("Raw attention", "Gradient x attention, all layers", "Integrated gradients"):
+            page.get_by_label(f"Remove {title}").click()
+            page.get_by_label(f"Remove {title}").wait_for(state="detached")
+            settle(page)
+        page.wait_for_url("**maps=patch_ablation**")
+        press_check(page, "of the random orders")
+        page.locator(".st-key-tour-next button", has_text="Next").click()
+        page.get_by_text("A nice picture that fails").wait_for()
