@@ -16,7 +16,7 @@ from analysis.signals import signals as every_signal
 from analysis.words import answer_of
 from analysis.words.word_maps import word_map
 from analysis.words.word_shares import answer_shares
-from benchmarks.models import lvlm
+from benchmarks.models import LAYERS, lvlm
 from benchmarks.timing import Ratio, against
 
 if TYPE_CHECKING:
@@ -36,18 +36,21 @@ DECODERS: dict[str, Callable[[], fixes.FixOptions]] = {
 
 def reading() -> Iterator[Row]:
     """All rows kept, the answer taken apart, a map of every word and the shares of every token."""
-    model, inputs = lvlm()
-    (ratio,) = against(partial(_plain, model, inputs, WORDS), [partial(_read, model, inputs, WORDS)], rounds=7)
-    yield _row(f"LVLM: reading a {WORDS}-word answer, all image rows, a map of every word, shares", ratio, 1.15)
+    for layers in LAYERS:
+        model, inputs = lvlm(layers)
+        (ratio,) = against(partial(_plain, model, inputs, WORDS), [partial(_read, model, inputs, WORDS)])
+        yield _row(f"{model.name}: reading a {WORDS}-word answer, all image rows, a map of every word, shares", ratio, 1.15)
 
 
 def signals() -> Iterator[Row]:
-    """Generation, the ten readings that signals need (six of them views of the picture), and all signals of all words."""
+    """Generation, the readings that signals need (six of them views of the picture), and all signals of all words."""
     model, inputs = lvlm()
     lens = ma.lens(model, inputs)
     for words in (WORDS, CAPTION):
-        (ratio,) = against(partial(_plain, model, inputs, words), [partial(_doubted, model, inputs, lens, words)])
-        yield _row(f"LVLM: all signals of a {words}-word answer, its generation and ten further passes included", ratio, 3.0)
+        doubted = partial(_doubted, model, inputs, lens, words)
+        (ratio,) = against(partial(_plain, model, inputs, words), [doubted], rounds=3)
+        what = f"{model.name}: all signals of a {words}-word answer, its generation and all further passes included"
+        yield _row(what, ratio, 3.0)
 
 
 def decoders() -> Iterator[Row]:
@@ -56,9 +59,9 @@ def decoders() -> Iterator[Row]:
     named: dict[str, tuple[Callable[[], fixes.FixOptions], float]] = {"VHR": (fixes.vision_heads_reinforced, 1.1)}
     named |= {title: (recipe, 2.1) for title, recipe in DECODERS.items()}
     runs: list[Callable[[], object]] = [partial(_fixed, model, inputs, recipe) for recipe, _ in named.values()]
-    ratios = against(partial(_plain, model, inputs, CAPTION), runs)
+    ratios = against(partial(_plain, model, inputs, CAPTION), runs, rounds=3)
     for (title, (_, reach)), ratio in zip(named.items(), ratios, strict=True):
-        yield _row(f"LVLM: {title}, {CAPTION} new tokens", ratio, reach)
+        yield _row(f"{model.name}: {title}, {CAPTION} new tokens", ratio, reach)
 
 
 def _plain(model: ma.Model, inputs: ma.Inputs, longest: int) -> None:

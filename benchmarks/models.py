@@ -21,8 +21,7 @@ from transformers import (
 
 import model_adapters as ma
 
-SIDE, PATCH, VOCABULARY = 168, 14, 8192
-"""Of the LVLM. Its vocabulary costs as much of a layer as that of a 7B model does."""
+SIDE, PATCH = 168, 14
 SPECIAL = ("<pad>", "<s>", "<unk>", "</s>", "<image>")
 QUESTION = " ".join(f"w{number}" for number in range(1, 21))
 
@@ -55,28 +54,41 @@ def decoder(tokens: int) -> tuple[ma.Model, ma.Inputs]:
     return model, inputs
 
 
-def lvlm() -> tuple[ma.Model, ma.Inputs]:
-    """A LLaVA with a decoder of width 1,024 (4 layers, 16 heads), 144 image tokens, and a question of 20 words."""
+LAYERS = {
+    "width 1,024": {
+        "hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 16, "intermediate_size": 2816,
+        "vocab_size": 8192,
+    },
+    "layers of Qwen2-VL-2B": {
+        "hidden_size": 1536, "num_attention_heads": 12, "num_key_value_heads": 2, "intermediate_size": 8960,
+        "vocab_size": 21705,
+    },
+}  # fmt: skip
+"""Decoders of four layers: small ones, where what is done around a pass shows most, and those of a model people use.
+
+Their vocabularies cost as much of a layer as those of a 7B model and of the named one do.
+"""
+
+
+def lvlm(layers: str = "width 1,024") -> tuple[ma.Model, ma.Inputs]:
+    """A LLaVA with four layers of a kind of `LAYERS`, 144 image tokens, and a question of 20 words."""
     vision = CLIPVisionConfig(
         hidden_size=256, intermediate_size=1024, num_hidden_layers=6, num_attention_heads=8, image_size=SIDE, patch_size=PATCH
     )
-    text = LlamaConfig(
-        hidden_size=1024, num_hidden_layers=4, num_attention_heads=16, num_key_value_heads=16, intermediate_size=2816,
-        vocab_size=VOCABULARY, max_position_embeddings=4096,
-    )  # fmt: skip
+    text = LlamaConfig(num_hidden_layers=4, max_position_embeddings=4096, **LAYERS[layers])
     torch.manual_seed(0)
     module = LlavaForConditionalGeneration(LlavaConfig(vision_config=vision, text_config=text, image_token_index=4))
     module.generation_config.eos_token_id = None
     module.generation_config.pad_token_id = 0
-    model = ma.wrap(module, _processor(), name="LLaVA, width 1,024", kind="lvlm", verify=False)
+    model = ma.wrap(module, _processor(text.vocab_size), name=f"LLaVA, {layers}", kind="lvlm", verify=False)
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
     inputs = model.prepare(image=picture, text=QUESTION)
     ma.verify(model, inputs)
     return model, inputs
 
 
-def _processor() -> LlavaProcessor:
-    names = (*SPECIAL, *(f"w{number}" for number in range(VOCABULARY - len(SPECIAL))))
+def _processor(words: int) -> LlavaProcessor:
+    names = (*SPECIAL, *(f"w{number}" for number in range(words - len(SPECIAL))))
     core = Tokenizer(WordLevel({name: place for place, name in enumerate(names)}, unk_token="<unk>"))
     core.pre_tokenizer, core.decoder = pre_tokenizers.WhitespaceSplit(), decoders.WordPiece(prefix="##", cleanup=False)
     tokenizer = PreTrainedTokenizerFast(
