@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -103,9 +104,7 @@ class Scope:
         bad = [h for h in where.heads if not -self.site.heads <= h < self.site.heads]
         if bad:
             raise ValueError(f"heads {bad} of {self.site.name} were asked for, but it has heads 0 to {self.site.heads - 1}.")
-        chosen = torch.zeros(self.site.heads, dtype=torch.bool, device=self.device)
-        chosen[list(where.heads)] = True
-        return chosen
+        return _chosen_heads(where.heads, self.site.heads, self.device)
 
     def tokens(self, tokens: Tokens, side: Literal["queries", "keys"]) -> torch.Tensor | None:
         """Bool [B or 1, W, N] of the rows meant; None for all."""
@@ -113,6 +112,14 @@ class Scope:
         if tokens == "all" or (tokens == "last" and self.windows * per_window == 1):
             return None
         return chosen_rows(tokens, self.site, side, self.windows, per_window, self.source, self.device)
+
+
+@lru_cache(maxsize=256)
+def _chosen_heads(heads: tuple[int, ...], count: int, device: torch.device) -> torch.Tensor:
+    """Bool [H], shared: every pass of a generation asks for it again."""
+    chosen = torch.zeros(count, dtype=torch.bool, device=device)
+    chosen[list(heads)] = True
+    return chosen
 
 
 def chosen_rows(

@@ -25,6 +25,9 @@ class Gate(Edit):
 
     def __call__(self, output: torch.Tensor, scope: Scope) -> torch.Tensor:
         """Head outputs [B, W, H, q, D] scaled."""
+        mask = scope.mask(rows_only(self.where))
+        if isinstance(self.value, int | float):
+            return applied(output, output * self.value, mask)
         value = torch.as_tensor(self.value, dtype=output.dtype, device=output.device)
         if value.dim() == 1:
             if len(value) != scope.site.heads:
@@ -32,7 +35,7 @@ class Gate(Edit):
             value = value[:, None, None]
         elif value.dim() > 1:
             raise ValueError(f"a gate is one number or one per head. Got a tensor of shape {tuple(value.shape)} instead.")
-        return applied(output, output * value, scope.mask(rows_only(self.where)))
+        return applied(output, output * value, mask)
 
 
 @dataclass(frozen=True)
