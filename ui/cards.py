@@ -36,11 +36,16 @@ def show_report(report: Report) -> None:
     with st.container(border=True):
         st.subheader("Self-check", anchor=False)
         st.markdown(f":material/check_circle: {report.sentence}" if report.passed else report.sentence)
-        with st.container(horizontal=True):
-            st.metric("Attention sites", report.sites, border=True, help="Attention computations in one pass.")
-            st.metric("Answer when looked at", "same bits" if report.unchanged else "rounded", border=True)
-            st.metric("Rows miss 1 by", f"{report.row_sums:.0e}", border=True, help="Largest over all rows of weights.")
-            st.metric("Uniform attention", f"{report.uniform:.1%}", border=True, help="Change of the answer by it.")
+        told = "same bits" if report.unchanged else "rounded"
+        numbers = (
+            ("Attention sites", str(report.sites), "Attention computations in one pass."),
+            ("Answer when looked at", told, None),
+            ("Rows miss 1 by", f"{report.row_sums:.0e}", "Largest over all rows of weights."),
+            ("Uniform attention", f"{report.uniform:.1%}".replace("%", " %"), "Change of the answer by it."),
+        )
+        for pair in (numbers[:2], numbers[2:]):
+            for column, (label, value, help) in zip(st.columns(2, gap="small"), pair, strict=True):
+                column.metric(label, value, border=True, help=help)
         st.caption(f"Checked in {report.seconds:.1f} s.")
         for line in (*report.notes, *report.unseen):
             st.caption(line)

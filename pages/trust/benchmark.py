@@ -15,6 +15,7 @@ view = controls.pick("trust", "Show", list(VIEWS), format=lambda each: VIEWS[eac
 if view == "benchmark":
     parts.benchmark()
     st.caption("Measured in the small world, where the truth is known. What fails there has no claim to be believed elsewhere.")
+    notes.how_to_read("energy_in_mask", "faithfulness", "randomisation_check")
 else:
     asked = parts.Asked(pickers.model_name(), pickers.weights(), pickers.picture())
     show = {

@@ -21,7 +21,8 @@ LARGEST = 150_000
 _QUIET = """() => {
   const app = document.querySelector('[data-testid=stApp]');
   return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector('[data-stale=true]')
-    && !document.querySelector('[data-testid=stProgress]') && !document.querySelector('[data-testid=stSpinner]');
+    && !document.querySelector('[data-testid=stProgress]') && !document.querySelector('[data-testid=stSpinner]')
+    && !document.body.innerText.includes('loading …');
 }"""
 log = logging.getLogger(__name__)
 

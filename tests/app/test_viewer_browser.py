@@ -155,6 +155,19 @@ def test_keys_change_the_layer_at_once_and_tell_the_page_once(opened):
     assert page.locator(".headline h3").inner_text() == "layer 9 \u00b7 head 0"
 
 
+def test_keys_reach_the_viewer_while_nothing_has_the_focus(opened):
+    page = opened("14")
+    page.evaluate("() => document.activeElement.blur()")
+    page.keyboard.press("?")
+    page.locator(".keys").wait_for()
+    page.keyboard.press("Escape")
+    page.locator(".keys").wait_for(state="hidden")
+    page.keyboard.press("2")
+    page.get_by_text("state 11 0 () max raw").wait_for()
+    page.keyboard.press("Shift+ArrowUp")
+    page.get_by_text("state 10 0 () max raw").wait_for()
+
+
 def test_arrows_move_within_a_group_of_buttons(opened):
     page = opened("14")
     page.get_by_role("radio", name="Mean").focus()

@@ -1,5 +1,6 @@
 // Pointer and keys of the viewer.
 
+const LISTENING = new Set();
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 Viewer.prototype.listen = function listen() {
@@ -39,6 +40,18 @@ Viewer.prototype.listen = function listen() {
     this.leavePatch();
   });
   this.panel.viewer.addEventListener("keydown", (event) => this.key(event));
+  LISTENING.add(this);
+  this.fromPage = (event) => {
+    // Nothing on the page has the focus: the keys are meant for its first viewer.
+    const [first] = LISTENING;
+    if (event.target === document.body && first === this) this.key(event);
+  };
+  document.addEventListener("keydown", this.fromPage);
+};
+
+Viewer.prototype.unlisten = function unlisten() {
+  document.removeEventListener("keydown", this.fromPage);
+  LISTENING.delete(this);
 };
 
 Viewer.prototype.leavePatch = function leavePatch() {

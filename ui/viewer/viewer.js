@@ -474,6 +474,7 @@ class Viewer {
   dispose() {
     this.resizing.disconnect();
     clearTimeout(this.timer);
+    this.unlisten();
     this.panel.viewer.remove();
   }
 }
