@@ -68,7 +68,8 @@ def _begin(address: str | None, cores: int | None) -> None:
         )
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"the Ray cluster at {address}" if address else "a local Ray cluster"
-        raise StudyError(f"{where} cannot be reached or started: {first_line(error)}.") from error
+        told = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
+        raise StudyError(f"{where} cannot be reached or started: {told}.") from error
 
 
 def _answering(address: str) -> None:
