@@ -159,7 +159,7 @@ def inspect(question: Question, found: Answered, sheet: Sheet | None, word: int)
         st.markdown(f"**{humane(sure.probability)}** probability · log-probability {logs}")
         _heads_button(question, found, word)
         _figure(
-            "instead", "Could have been", sure, question,
+            "instead", "Could have been", sure.word, sure, question,
             ["from analysis.words.word_confidence import word_confidence"], [f"shown = word_confidence(answer, {word})"], 130,
         )  # fmt: skip
         _listened(question, found, word)
@@ -212,7 +212,7 @@ def _listened(question: Question, found: Answered, word: int) -> None:
     from analysis.words.word_shares import word_shares
 
     _figure(
-        "listened", "Listened to, by layer", word_shares(found.answer, word), question,
+        "listened", "Listened to, by layer", found.answer.words[word].text, word_shares(found.answer, word), question,
         ["from analysis.words.word_shares import word_shares"], [f"shown = word_shares(answer, {word})"], 120,
     )  # fmt: skip
 
@@ -234,7 +234,7 @@ def _decided(question: Question, found: Answered, word: int) -> None:
     layer = int(said.decided[place])
     told = f"Decided from layer {layer} on" if layer >= 0 else "Never the likeliest to the end"
     _figure(
-        "decided", told, said.reading.of_word(said.words[place]), question,
+        "decided", told, found.answer.words[word].text, said.reading.of_word(said.words[place]), question,
         ["from analysis.words import answer_in", "from analysis.words.logit_lens import answer_lens"],
         [
             'capture = ma.reread(model, inputs, generation, want={"hidden"})',
@@ -244,14 +244,16 @@ def _decided(question: Question, found: Answered, word: int) -> None:
     )  # fmt: skip
 
 
-def _figure(key: str, title: str, result: Any, question: Question, imports: list[str], lines: list[str], height: int) -> None:
-    """A small drawing under its title, with its menu; what is taken away has its axes named."""
+def _figure(
+    key: str, title: str, word: str, result: Any, question: Question, imports: list[str], lines: list[str], height: int
+) -> None:
+    """A small drawing under its title, with its menu; what is taken away names the word and the axes."""
     from ui.figures import draw
 
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(title, width="stretch")
         script = ask_snippet.script(question, imports, lines)
-        page.take_away(result, lambda: draw(result), key=f"ask-{key}", title=title, snippet=script)
+        page.take_away(result, lambda: draw(result), key=f"ask-{key}", title=f"“{word}”: {title.lower()}", snippet=script)
     small = draw(result).update_layout(showlegend=False, margin={"l": 8, "r": 8, "t": 4, "b": 4})
     small.update_xaxes(title=None).update_yaxes(title=None)
     st.plotly_chart(small, key=f"figure-{key}", width="stretch", height=height, config=_BARE)

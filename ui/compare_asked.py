@@ -184,7 +184,10 @@ def _tower(base: Side, other: Side, differs: str) -> str:
     reads = differs == "text" or (differs == "model" and base.model.kind == other.model.kind == "lvlm")
     if differs in ("layer", "head", "method", "edit"):
         return pickers.tower(base.model)
-    return controls.pick("compared", "In", shared, default=deep[0] if reads else shared[0], format=str.capitalize)
+    return controls.pick(
+        "compared", "Tower compared", shared, default=deep[0] if reads else shared[0], format=str.capitalize,
+        help="One that both sides have. The sidebar's tower is that of pages about one model.",
+    )  # fmt: skip
 
 
 def _subject(side: Side) -> Subject:
