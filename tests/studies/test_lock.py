@@ -44,41 +44,67 @@ def locked_by(folder: Path) -> dict:
     return json.loads((folder / "lock.json").read_text())
 
 
+class Watch:
+    """Time as a test lets it pass: while somebody sleeps, a holder elsewhere gives a sign every five seconds."""
+
+    def __init__(self, file: Path, clock: float) -> None:
+        self.file, self.clock, self.now, self.beats = file, clock, 0.0, 0
+
+    def time(self) -> float:
+        return 1e9 + self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def sign(self) -> None:
+        """The holder lives, and its own clock says something else than ours."""
+        self.beats += 1
+        told = holder(machine="another", host="far away", beats=self.beats, beat=self.time() + self.clock)
+        self.file.write_text(told)
+
+
+class Alive(Watch):
+    def sleep(self, seconds: float) -> None:
+        before = self.now // lock.BEAT
+        super().sleep(seconds)
+        if self.now // lock.BEAT > before:
+            self.sign()
+
+
 @pytest.mark.parametrize("clock", [-1e6, 0.0, 1e6])
 def test_a_holder_elsewhere_is_known_by_its_signs_whatever_its_clock_says(tmp_path, monkeypatch, clock):
     """Not even a clock that is days off lets two runs write one folder, or keeps a dead one's folder for ever."""
-    monkeypatch.setattr(lock, "STALE", 0.6)
-    monkeypatch.setattr(lock, "_WATCH", 0.05)
-    file, store, beats = tmp_path / "lock.json", Store(str(tmp_path)), iter(range(100))
-    there = threading.Event()
-
-    def beat() -> None:
-        while not there.wait(0.15):
-            (store.root / "lock.json").write(sign())
-
-    def sign() -> bytes:
-        return holder(machine="another", host="far away", beats=next(beats), beat=time.time() + clock).encode()
-
-    file.write_bytes(sign())
-    alive = threading.Thread(target=beat)
-    alive.start()
-    try:
-        with pytest.raises(StudyError, match="is running already .process .* on far away"), Lock(store):
-            pass
-        lock.holder_of(store)
-        time.sleep(0.4)
-        assert lock.holder_of(store)["host"] == "far away"
-    finally:
-        there.set()
-        alive.join()
-    began = time.monotonic()
-    with Lock(store):
-        assert time.monotonic() - began >= 0.6
-        assert locked_by(tmp_path)["token"] != "x"
-    file.write_bytes(sign())
+    store, alive = Store(str(tmp_path)), Alive(tmp_path / "lock.json", clock)
+    monkeypatch.setattr(lock, "time", alive)
+    alive.sign()
+    with pytest.raises(StudyError, match="is running already .process .* on far away"), Lock(store):
+        pass
+    assert alive.now <= 2 * lock.BEAT  # whoever lives is noticed with its next sign
     lock.holder_of(store)
-    time.sleep(0.7)
+    alive.sleep(40)
+    assert lock.holder_of(store)["host"] == "far away"
+    dead = Watch(tmp_path / "lock.json", clock)
+    dead.now = alive.now
+    monkeypatch.setattr(lock, "time", dead)
+    with Lock(store):
+        assert dead.now - alive.now >= lock.STALE
+        assert locked_by(tmp_path)["token"] != "x"
+
+
+def test_who_looks_twice_sees_that_a_holder_elsewhere_gave_no_sign(tmp_path, monkeypatch):
+    store, dead = Store(str(tmp_path)), Watch(tmp_path / "lock.json", 1e6)
+    monkeypatch.setattr(lock, "time", dead)
+    dead.sign()
+    assert lock.holder_of(store)["host"] == "far away"  # at first there is nothing but its clock
+    dead.sleep(lock.STALE - 1)
+    assert lock.holder_of(store) is not None
+    dead.sleep(2)
     assert lock.holder_of(store) is None
+    dead.sign()
+    assert lock.holder_of(store) is not None
 
 
 def test_a_run_whose_folder_was_taken_stops(tmp_path, data, monkeypatch):
