@@ -25,8 +25,6 @@ LEFT_OUT = {
     "visual_exit": "its budget is a layer",
     "look_m": "its budget is a share of the cache",
     "search_budgets": "its budget is a loss",
-    "tome_visual": "not run yet: it has no row in the report",
-    "aim": "not run yet: it has no row in the report",
 }
 
 

@@ -32,6 +32,7 @@ BEFORE = {
     "HiRED on one tile": "hired",
     "GlobalCom2 on one tile": "global_com",
     "least like the rest": "repetitiveness",
+    "likest pairs merged": "tome_visual",
 }
 INSIDE = {
     "random from layer 2": "random_visual",
@@ -41,11 +42,12 @@ INSIDE = {
     "MustDrop: merged, then thresholds": "must_drop",
     "the image's own threshold, at most": "instance_threshold",
     "along a cosine": "progressive",
+    "AIM: merged, then by page rank": "aim",
 }
 STAGES = {"accuracy, dropped before the decoder": BEFORE, "accuracy, dropped inside the decoder": INSIDE}
 BASELINES = ("random_visual", "uniform_visual")
 LAYER = 2
-LOOKING = ("sparse_vlm", "must_drop", "progressive")
+LOOKING = ("sparse_vlm", "must_drop", "progressive", "aim")
 """Those whose later steps read the reduced model."""
 
 
