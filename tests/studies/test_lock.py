@@ -112,10 +112,10 @@ def test_a_run_whose_folder_was_taken_stops(tmp_path, data, monkeypatch):
     monkeypatch.setattr(lock, "BEAT", 0.01)
 
     def take(progress) -> None:
-        (tmp_path / "lock.json").write_text(holder(token="other"))
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while "study-lock" in {t.name for t in threading.enumerate()} and time.monotonic() < until:
-            time.sleep(0.01)
+            (tmp_path / "lock.json").write_text(holder(token="other"))  # again, if a sign was about to be written
+            time.sleep(0.05)
 
     with pytest.raises(StudyError, match="is no longer this run's"):
         conduct(study(tmp_path, data), report=take)
