@@ -40,7 +40,8 @@ def benchmark() -> None:
         question = controls.pick("score", "Question", names)
     here = [row for row in rows if (row.kind, row.model) == (kind, model)]
     shown = sorted((r for r in here if (r.score, r.against) == asked[names.index(question)]), key=lambda r: -_number(r.value))
-    left, right = st.columns([3, 2], gap="medium")
+    with st.container(key="one-below-the-other"):
+        left, right = st.columns([3, 2], gap="medium")
     with left:
         chance = next((row.chance for row in shown if row.chance == row.chance), None)
         figure = draw_forest(
