@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import plotly.graph_objects as go
 
+from analysis.visual_tokens.in_cache import CachePlan
 from analysis.visual_tokens.plan import VisualPlan
 from ui import colours
 from ui.figures.frame import framed
@@ -13,14 +15,23 @@ from ui.figures.rules import Look, rule
 @rule.register
 def _(result: VisualPlan, look: Look) -> go.Figure:
     """A bar per layer, as high as the visual tokens that it reads."""
-    counts = result.counts
+    return _bars(result.counts, len(result), "Visual tokens that it reads")
+
+
+@rule.register
+def _(result: CachePlan, look: Look) -> go.Figure:
+    """A bar per layer, as high as the visual tokens that its cache holds while the answer is written."""
+    return _bars(result.counts, len(result.image), "Visual tokens that it remembers")
+
+
+def _bars(counts: np.ndarray, total: int, label: str) -> go.Figure:
     figure = go.Figure(
         go.Bar(
-            x=list(range(result.depth)),
+            x=list(range(len(counts))),
             y=counts,
             marker={"color": colours.CATEGORICAL[0]},
             text=counts,
-            hovertemplate=f"layer %{{x}}: %{{y}} of {len(result)} visual tokens<extra></extra>",
+            hovertemplate=f"layer %{{x}}: %{{y}} of {total} visual tokens<extra></extra>",
         )
     )
-    return framed(figure, x="Decoder layer", y="Visual tokens that it reads")
+    return framed(figure, x="Decoder layer", y=label)

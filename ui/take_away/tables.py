@@ -28,6 +28,7 @@ from analysis.signals.combined import CombinedScore
 from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
+from analysis.visual_tokens.in_cache import CachePlan
 from analysis.visual_tokens.plan import VisualPlan
 from ui.take_away import compare_tables, fix_tables, study_tables, whatif_tables, word_tables
 from ui.take_away.columns import Table, by_head, column, ends_of, heads_of, melted, pairs_of, placed, stacked, table
@@ -269,6 +270,13 @@ def _(result: TokenPlan) -> Table:
 def _(result: VisualPlan) -> Table:
     """In whose place each visual token is in each layer; -1 once it is gone."""
     return melted({"part_of": result.into}, layer=range(result.depth), row=result.image)
+
+
+@table.register
+def _(result: CachePlan) -> Table:
+    """Which tokens of the prompt each layer's cache still holds."""
+    held = np.array([np.isin(np.arange(len(result.rows)), kept) for kept in result.kept])
+    return melted({"kept": held}, layer=range(len(result.kept)), row=range(len(result.rows)))
 
 
 @table.register
