@@ -104,11 +104,8 @@ def _list(asked: argparse.Namespace) -> None:
 
 
 def _engine(asked: argparse.Namespace):  # noqa: ANN202  the protocol is imported when it is needed
-    from transformers.utils import logging
-
     from studies.engine import engine_named
 
-    logging.disable_progress_bar()  # of loading weights, between the lines that say how far the study is
     return engine_named(asked.engine, address=asked.address)
 
 
