@@ -28,13 +28,18 @@ from analysis.sink_whatifs import SinkWhatIf
 from analysis.sinks import SinkTokens, TokenNorms
 from analysis.thresholds import Threshold
 from analysis.token_plan import Step, TokenPlan
+from analysis.visual_tokens.in_cache import CachePlan
 from analysis.visual_tokens.plan import VisualPlan, VisualStep
+from analysis.visual_tokens.searching import BudgetSearch
 from analysis.words.encoder_decoder import EncoderDecoder
 from analysis.words.exit_curve import ExitCurve
 from analysis.words.group_flow import GroupFlow
 from analysis.words.image_heads import AlignmentMatrix, ImageHeads
 from analysis.words.knockout import Knockout
 from analysis.words.logit_lens import LensReading, PatchWords
+from analysis.words.patch_importance import PatchImportance
+from analysis.words.path_vote import Path as Voted
+from analysis.words.path_vote import PathVote
 from analysis.words.permutation import PermutationSensitivity
 from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from analysis.words.word_confidence import WordConfidence
@@ -182,6 +187,11 @@ def word_head_results() -> dict[str, object]:
         "alignment": AlignmentMatrix(RNG.uniform(-0.3, 0.2, (4, 4)), (0, 1, 2, 3)),
         "knock-out": Knockout(np.arange(LAYERS), routes, 2, "boats"),
         "encoder and decoder": EncoderDecoder(RNG.uniform(-1, 1, 3), RNG.random(3), 0.25, 3, (0, 1, 2), token_map(), token_map()),
+        "importance of patches": PatchImportance(RNG.standard_normal((LAYERS, 9)) * 20, tuple(range(LAYERS)), (), "boats"),
+        "votes": PathVote(
+            ("yes", "no"), (0.6, 0.2),
+            (Voted(0, "yes .", "yes", 0.9, 0.5), Voted(1, "yes", "yes", 0.3, 0.5), Voted(1, "no", "no", 0.4, 0.5)),
+        ),
         "order of tokens": PermutationSensitivity(RNG.standard_normal((5, 6)), RNG.random((5, 6)) > 0.5),
     }
 
@@ -261,6 +271,7 @@ def by_hand() -> dict[str, object]:
         "sinks": SinkTokens(norms[0], norms[0] > 1.5, Threshold(20.0, False, counts, edges), rows(), "norm", "vision", 1),
         "massive": massive(), "layers": LayerSimilarity(RNG.random((4, 3)), (0, 1, 2, 3), (0, 1, 2), "CKA"),
         "position": PositionArtefact(RNG.random((13, 4)), RNG.random(4), 0.3, rows()), "plan": plan(),
-        "visual plan": visual_plan(),
+        "visual plan": visual_plan(), "budget search": BudgetSearch(visual_plan(), ((0, 6, 0.2), (1, 3, 0.4)), 0.4, True),
+        "cache plan": CachePlan((np.arange(7), np.arange(3, 10)), rows(), np.arange(1, 13), ""),
         "compared answers": Answers(("ball", "box"), np.array([0.9, 0.1]), np.array([0.4, 0.6]), ("as it is", "edited")),
     }  # fmt: skip

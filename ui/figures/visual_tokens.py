@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from analysis.visual_tokens.in_cache import CachePlan
 from analysis.visual_tokens.plan import VisualPlan
+from analysis.visual_tokens.searching import BudgetSearch
 from ui import colours
 from ui.figures.frame import framed
 from ui.figures.rules import Look, rule
@@ -22,6 +23,12 @@ def _(result: VisualPlan, look: Look) -> go.Figure:
 def _(result: CachePlan, look: Look) -> go.Figure:
     """A bar per layer, as high as the visual tokens that its cache holds while the answer is written."""
     return _bars(result.counts, len(result.image), "Visual tokens that it remembers")
+
+
+@rule.register
+def _(result: BudgetSearch, look: Look) -> go.Figure:
+    """The plan that was found."""
+    return rule(result.plan, look)
 
 
 def _bars(counts: np.ndarray, total: int, label: str) -> go.Figure:

@@ -9,6 +9,8 @@ from analysis.results import HeadMatrix
 from analysis.words.encoder_decoder import EncoderDecoder
 from analysis.words.image_heads import AlignmentMatrix, ImageHeads
 from analysis.words.knockout import Knockout
+from analysis.words.patch_importance import PatchImportance
+from analysis.words.path_vote import PathVote
 from analysis.words.permutation import PermutationSensitivity
 from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from ui import colours
@@ -97,6 +99,41 @@ def _(result: Knockout, look: Look) -> go.Figure:
     cut = "Layer that is cut" if result.window == 1 else f"First of {result.window} layers that are cut"
     framed(figure, x=cut, y=f"Fall of “{result.word}” (log-probability, nats)", legend=True)
     return figure.update_yaxes(rangemode="tozero")
+
+
+@rule.register
+def _(result: PatchImportance, look: Look) -> go.Figure:
+    """Layer by part of the image, row by row of the grid."""
+    side, layers = round(result.values.shape[1] ** 0.5), list(result.layers)
+    places = [f"row {cell // side}, column {cell % side}" for cell in range(result.values.shape[1])]
+    told = np.repeat(np.array(places, object)[None], len(layers), axis=0)
+    ends = limits(result.values, True)
+    cells = heat(result.values, signed=True, label="per cent", ends=ends, y=layers, customdata=told)
+    cells.hovertemplate = "layer %{y}, %{customdata}: %{z:.3g} per cent<extra></extra>"
+    what = f"Part of the image, row by row; noise there takes so much of “{result.word}” (per cent of its probability)"
+    height = int(np.clip(160 + 26 * len(layers), 260, 620))
+    figure = framed(go.Figure(cells), x=what, y="Noise at the input of layer", height=height)
+    figure.update_xaxes(showgrid=False, zeroline=False)
+    shown = layers[:: max(1, len(layers) // 16)]
+    return figure.update_yaxes(showgrid=False, zeroline=False, tickvals=shown, autorange="reversed")
+
+
+@rule.register
+def _(result: PathVote, look: Look) -> go.Figure:
+    """A bar per answer, made of the votes of each view."""
+    views = sorted({path.view for path in result.paths})
+    votes = {view: [_votes(result, view, said) for said in result.answers] for view in views}
+    figure = go.Figure(
+        [go.Bar(x=list(result.answers), y=each, name=f"view {view + 1}", marker={"color": colours.category(number)})
+         for number, (view, each) in enumerate(votes.items())]
+    )  # fmt: skip
+    figure.update_traces(hovertemplate="%{x}: %{y:.3g}<extra>%{fullData.name}</extra>")
+    figure.update_layout(barmode="stack")
+    return framed(figure, x="Answer", y="Votes (probability times certainty)", legend=len(views) > 1)
+
+
+def _votes(result: PathVote, view: int, said: str) -> float:
+    return sum(path.probability * path.certainty for path in result.paths if (path.view, path.said) == (view, said))
 
 
 @rule.register

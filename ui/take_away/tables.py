@@ -30,6 +30,7 @@ from analysis.sinks import SinkTokens, TokenNorms
 from analysis.token_plan import TokenPlan
 from analysis.visual_tokens.in_cache import CachePlan
 from analysis.visual_tokens.plan import VisualPlan
+from analysis.visual_tokens.searching import BudgetSearch
 from ui.take_away import compare_tables, fix_tables, study_tables, whatif_tables, word_tables
 from ui.take_away.columns import Table, by_head, column, ends_of, heads_of, melted, pairs_of, placed, stacked, table
 
@@ -270,6 +271,12 @@ def _(result: TokenPlan) -> Table:
 def _(result: VisualPlan) -> Table:
     """In whose place each visual token is in each layer; -1 once it is gone."""
     return melted({"part_of": result.into}, layer=range(result.depth), row=result.image)
+
+
+@table.register
+def _(result: BudgetSearch) -> Table:
+    layers, left, losses = zip(*result.tried, strict=True) if result.tried else ((), (), ())
+    return {"layer": np.array(layers, int), "visual tokens tried": np.array(left, int), "loss": np.array(losses, float)}
 
 
 @table.register

@@ -10,6 +10,8 @@ from analysis.words.group_flow import GroupFlow
 from analysis.words.image_heads import AlignmentMatrix, ImageHeads
 from analysis.words.knockout import Knockout
 from analysis.words.logit_lens import LensReading, PatchWords
+from analysis.words.patch_importance import PatchImportance
+from analysis.words.path_vote import PathVote
 from analysis.words.permutation import PermutationSensitivity
 from analysis.words.visual_sinks import SinkContribution, VisualSinks
 from analysis.words.word_confidence import WordConfidence
@@ -96,6 +98,17 @@ def _(result: Knockout) -> Table:
     drops = np.stack(list(result.drops.values())) if result.drops else np.zeros((0, len(result.layers)))
     flat = melted({"fall [nats]": drops}, route=np.array(list(result.drops), str), first_layer=result.layers)
     return flat | {"window [layers]": np.full(drops.size, result.window)}
+
+
+@table.register
+def _(result: PatchImportance) -> Table:
+    return melted({"fall [%]": result.values}, layer=result.layers, part=range(result.values.shape[1]))
+
+
+@table.register
+def _(result: PathVote) -> Table:
+    names = ("view", "text", "said", "probability", "certainty")
+    return {name: np.array([getattr(path, name) for path in result.paths]) for name in names}
 
 
 @table.register
