@@ -26,7 +26,7 @@ def of_picture(
     """
     after = f".after({list(said)})" if said else ""
     needed, image = picture_lines(picture)
-    start = [f"image = {image}", f"subject = ma.subject(model, image{_beside(text)}){after}"]
+    start = [f"image = {image}", f"subject = ma.subject(model, image{beside(text)}){after}"]
     return _script(chosen, (*needed, *imports), [*start, *lines])
 
 
@@ -34,9 +34,14 @@ def of_pictures(
     chosen: tuple[str, str], pictures: Sequence[str], text: Text, lines: Sequence[str], imports: Sequence[str] = ()
 ) -> str:
     """As `of_picture`, over several: `images` and `subjects` are there."""
-    needed, images = _images(pictures)
-    start = [*images, f"subjects = [ma.subject(model, image{_beside(text)}) for image in images]"]
+    needed, images = pictures_of(pictures)
+    start = [*images, f"subjects = [ma.subject(model, image{beside(text)}) for image in images]"]
     return _script(chosen, (*needed, *imports), [*start, *lines])
+
+
+def of_model(chosen: tuple[str, str], lines: Sequence[str], imports: Sequence[str] = ()) -> str:
+    """As `of_picture`, where `lines` find their pictures themselves: only `model` is there."""
+    return _script(chosen, imports, lines)
 
 
 def followed(script: str, call: str, imports: str) -> str:
@@ -70,12 +75,13 @@ def _script(chosen: tuple[str, str], imports: Sequence[str], lines: Sequence[str
     return "\n".join(["import analysis", "import model_adapters as ma", *sorted(set(imports)), "", load, *lines])
 
 
-def _beside(text: Text) -> str:
+def beside(text: Text) -> str:
+    """What follows the picture in a call of `ma.subject`."""
     return "" if text is None else f", {list(text) if isinstance(text, tuple) else text!r}"
 
 
-def _images(pictures: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """A run of drawn scenes is one line."""
+def pictures_of(pictures: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Imports, and the lines that make `images`; a run of drawn scenes is one line."""
     needed, first = picture_lines(pictures[0])
     source, _, number = pictures[0].partition(":")
     start = int(number) if number.isdigit() else -1
@@ -93,4 +99,4 @@ def called(function: str, *arguments: str, **options: Any) -> str:
     return f"{function}({', '.join([*arguments, *given])})"
 
 
-__all__ = ["called", "followed", "joined", "of_picture", "of_pictures"]
+__all__ = ["beside", "called", "followed", "joined", "of_model", "of_picture", "of_pictures", "pictures_of"]

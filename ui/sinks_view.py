@@ -105,6 +105,12 @@ def show_film(picture: Picture, made: list[Frame], start: int, asked: Wish, name
 
 def away(picture: Picture, shown: Frame, layer: Layer, model: Model, asked: Wish) -> None:
     """The menu of the picture that the film was stopped at."""
+    title = f"{MODES[asked.mode].capitalize()}, {shown.title}"
+    away_of(picture, shown, _unit(asked), key="film-away", title=title, snippet=_snippet(model, layer, asked, asked.mode))
+
+
+def away_of(picture: Picture, shown: Frame, unit: str, *, key: str, title: str, snippet: str) -> None:
+    """The menu of one map of a film."""
     from analysis.results import TokenMap
     from model_adapters import Rows
     from ui.figures import draw
@@ -112,11 +118,8 @@ def away(picture: Picture, shown: Frame, layer: Layer, model: Model, asked: Wish
     count = len(shown.values)
     one = np.zeros(count, np.int16)
     rows = Rows(np.full(count, "patch", object), shown.boxes.astype(np.float32), one, one - 1, one)
-    map = TokenMap(np.asarray(shown.values, float), rows, picture.image.size, label=_unit(asked))
-    page.take_away(
-        map, lambda: draw(map, image=picture.array), key="film-away", title=f"{MODES[asked.mode].capitalize()}, {shown.title}",
-        snippet=_snippet(model, layer, asked, asked.mode),
-    )  # fmt: skip
+    map = TokenMap(np.asarray(shown.values, float), rows, picture.image.size, label=unit)
+    page.take_away(map, lambda: draw(map, image=picture.array), key=key, title=title, snippet=snippet)
 
 
 def _snippet(model: Model, layer: Layer, asked: Wish, mode: str = "scores") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from ui import controls, page, pickers, pictures, session, sinks_view
+from ui import controls, page, pickers, pictures, session, sinks_snippets, sinks_view
 from ui.film import Frame, film
 from ui.results.heads import FIRST_SCENE
 from ui.results.sinks import Layer
@@ -44,7 +44,10 @@ def show_scenes(over: OverScenes, asked: Asked) -> None:
     shown = controls.pick("places", "Map", tuple(maps), format=str.capitalize)
     values, unit = maps[shown]
     placed = ~np.isnan(over.boxes[:, 0])
-    film(scene.image, [Frame(shown, values[placed], over.boxes[placed])], at=0, unit=unit, key=f"places-{shown}-{asked.tower}")
+    frame = Frame(shown, values[placed], over.boxes[placed])
+    film(scene.image, [frame], at=0, unit=unit, key=f"places-{shown}-{asked.tower}")
+    title = f"{shown.capitalize()}, layer {asked.layer}"
+    sinks_view.away_of(scene, frame, unit, key="places-away", title=title, snippet=sinks_snippets.places(asked, shown))
     st.caption(
         f"Position alone explains {over.explained:.0%} of the variance of the patch features over {over.scenes} scenes "
         "(corrected for their number). Position embeddings are part of it, so it is never nothing."
@@ -85,7 +88,8 @@ def show_what_if(
         st.plotly_chart(figure, key="outcome", width="stretch", config={"displayModeBar": False})
         table = {"class": called, "before": found.before[found.top], "after": found.after[found.top]}
         table |= {"random": found.random.mean(0)[found.top], "random_deviation": found.random.std(0)[found.top]}
-        page.take_away(table, lambda: figure_of(figure), key="outcome-away", title=f"What if: {name}")
+        snippet = sinks_snippets.on_picture(capture, asked, name, over, len(found.random))
+        page.take_away(table, lambda: figure_of(figure), key="outcome-away", title=f"What if: {name}", snippet=snippet)
     _missing(names, over)
 
 
@@ -116,8 +120,9 @@ def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: As
     if subject.refusals.get("logits") or not any(over.sinks) or not sinks_set.offered(capture, asked, over):
         return
     total = sinks_set.passes(capture, asked, over)
+    dims = sinks_set.massive_dims(capture, asked)
     rows = session.asked(
-        ("sink-whatifs", *key, asked), lambda progress: sinks_set.whatifs(model, capture, asked, over, progress),
+        ("sink-whatifs", *key, asked, dims), lambda progress: sinks_set.whatifs(model, capture, asked, over, progress),
         label="Every what-if over scenes", button=f"All of them over {over.scenes} scenes",
         estimate=f"{total} passes, about {max(1, round(1.3 * total * pass_seconds(subject)))} s.",
     )  # fmt: skip
@@ -125,7 +130,8 @@ def show_over_scenes(model: Model, subject: Subject, capture: Capture, asked: As
         return
     figure = draw(rows)
     st.plotly_chart(figure, key="effects", width="stretch", config={"displayModeBar": False})
-    page.take_away(rows, figure, key="effects-away", title="What sinks are for")
+    snippet = sinks_snippets.over_scenes(capture, asked, over)
+    page.take_away(rows, figure, key="effects-away", title="What sinks are for", snippet=snippet)
     for row in rows:
         draws = [r.kl for r in row.random]
         st.caption(

@@ -1,0 +1,57 @@
+"""The Python in the menus of Sinks, Prune and Models gives the numbers of what was asked for or switched over there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.app.pages import opened, settled
+from tests.app.test_pictures_again import shown
+
+SINKS = {"model": "bundled:vit-sinks", "scenes": "4", "at": "3"}
+
+
+def again(test, key: str) -> tuple[Any, Any]:
+    """What the picture shows, and what its Python makes."""
+    picture = shown(test, {key})[key]
+    made: dict[str, Any] = {}
+    exec(picture.about.snippet, made)  # noqa: S102
+    return picture.result, made["shown"]
+
+
+def pressed(test, button: str, key: str):
+    """The page with what a button asks for."""
+    found = settled(test, lambda test: any(b.label == button for b in test.button), 60)
+    next(b for b in found.button if b.label == button).click()
+    return settled(found, lambda test: shown(test, {key}), 90)
+
+
+@pytest.mark.parametrize("places", ["share of scenes", "position artefact"])
+def test_places_of_sinks_over_scenes(places):
+    test = settled(opened("tokens/sinks", **SINKS, places=places), lambda test: shown(test, {"places-away"}), 60)
+    found, made = again(test, "places-away")
+    assert len(found.values) == 144 and found.values.max() > 0
+    np.testing.assert_allclose(made, found.values, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["block the columns", "set them to their mean"])
+def test_one_what_if_of_sinks(name):
+    test = settled(opened("tokens/sinks", **SINKS), lambda test: shown(test, {"outcome-away"}), 60)
+    if name != "block the columns":
+        test.session_state["what-if"] = name
+        test = settled(test, lambda test: shown(test, {"outcome-away"})["outcome-away"].about.title.endswith(name), 30)
+    found, made = again(test, "outcome-away")
+    assert len(found["before"]) >= 5 and not np.allclose(found["before"], found["random"], atol=1e-6)
+    for column in ("before", "after", "random", "random_deviation"):
+        np.testing.assert_allclose(made[column], found[column], rtol=1e-3, atol=1e-5, err_msg=column)
+
+
+def test_all_what_ifs_of_sinks():
+    test = pressed(opened("tokens/sinks", **SINKS), "All of them over 4 scenes", "effects-away")
+    found, made = again(test, "effects-away")
+    assert [row.name for row in made] == [row.name for row in found] and len(found) > 2
+    for one, other in zip(made, found, strict=True):
+        expected = [other.sinks.kl, *(draw.kl for draw in other.random)]
+        np.testing.assert_allclose([one.sinks.kl, *(draw.kl for draw in one.random)], expected, rtol=1e-3, atol=1e-5)
