@@ -159,7 +159,7 @@ def below(asked: Asked, result: Importances, verdicts: Mapping[str, Correlation]
     if which == BELOW[0]:
         _removal(asked, result)
     elif which == BELOW[1]:
-        _agreement(result, verdicts)
+        _agreement(asked, result, verdicts)
     else:
         _by_class(asked, result)
 
@@ -189,7 +189,8 @@ def _removal(asked: Asked, result: Importances) -> None:
     )  # fmt: skip
     if curves is not None:
         figure = draw(curves)
-        with head_choice.titled("Heads removed together", curves, figure, key="away-removal"):
+        snippet = importance_snippets.of_removal(asked, result, names, LOSS, count)
+        with head_choice.titled("Heads removed together", curves, figure, key="away-removal", snippet=snippet):
             st.plotly_chart(figure, key="removal", width="stretch", config=_BARE)
         kinds = ", ".join(BY_NAME[name].title.lower() for name in names)
         about = f"{count} scenes" if asked.over_set else "this picture"
@@ -199,7 +200,7 @@ def _removal(asked: Asked, result: Importances) -> None:
         )
 
 
-def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) -> None:
+def _agreement(asked: Asked, result: Importances, verdicts: Mapping[str, Correlation] | None) -> None:
     from ui.figures import draw, draw_forest
     from ui.results import importance_agreement as agreement
     from ui.results.importance_metrics import BY_NAME
@@ -213,11 +214,13 @@ def _agreement(result: Importances, verdicts: Mapping[str, Correlation] | None) 
         )
         st.plotly_chart(figure, key="believed", width="stretch", config=_BARE)
         table = {"metric": names, **{end: [getattr(c, end) for c in found] for end in ("value", "low", "high")}}
-        page.take_away(table, figure, key="away-believed", title="Cheap metrics against exact ones")
+        snippet = importance_snippets.of_agreement(asked, result, "correlation", list(verdicts))
+        page.take_away(table, figure, key="away-believed", title="Cheap metrics against exact ones", snippet=snippet)
         st.caption(f"Each is held to the exact effect that it can predict, after the arrow; {found[0].drawn} drawn anew.")
     alike = agreement.agreement(result, result.names())
     figure = draw(alike)
-    with head_choice.titled("How alike are the rankings of heads?", alike, figure, key="away-alike"):
+    snippet = importance_snippets.of_agreement(asked, result, "agreement", result.names())
+    with head_choice.titled("How alike are the rankings of heads?", alike, figure, key="away-alike", snippet=snippet):
         st.plotly_chart(figure, key="alike", width="stretch", config=_BARE)
 
 
@@ -235,7 +238,8 @@ def _by_class(asked: Asked, result: Importances) -> None:
     figure = draw(grouped)
     told = [f"{name_of(asked.model, asked.text, int(c))} ({n})" for c, n in zip(grouped.classes, grouped.images, strict=True)]
     figure.update_yaxes(tickvals=list(range(len(told))), ticktext=told)
-    with head_choice.titled(f"{BY_NAME[name].title}, class by class", grouped, figure, key="away-classes"):
+    snippet, title = importance_snippets.of_classes(asked, result, name), f"{BY_NAME[name].title}, class by class"
+    with head_choice.titled(title, grouped, figure, key="away-classes", snippet=snippet):
         st.plotly_chart(figure, key="classes", width="stretch", config=_BARE)
     st.caption(
         f"{BY_NAME[name].title}, averaged over the scenes of each class (how many in brackets). Few scenes make a noisy row."

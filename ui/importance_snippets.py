@@ -1,8 +1,8 @@
-"""The Python of one metric of the page Importance, on one picture."""
+"""The Python of the page Importance: one metric on one picture, and what is made of all of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ui import again, page
@@ -10,6 +10,9 @@ from ui.snippets import Shown, snippet_for
 
 if TYPE_CHECKING:
     from ui.importance_asked import Asked
+    from ui.results.importance_metrics import Importances
+
+_OVER_SET = ("jobs import Progress", "results.heads import scene_ids", "results.importance import over_scenes")
 
 
 def of_metric(asked: Asked, name: str) -> str:
@@ -48,4 +51,45 @@ def _slopes(asked: Asked, method: str, options: dict[str, Any], per_layer: bool)
     return again.of_picture(asked.names, asked.picture.id, asked.text, lines, said=asked.subject.said)
 
 
-__all__ = ["of_metric"]
+def of_all(asked: Asked, result: Importances, lines: Sequence[str], imports: Sequence[str]) -> str:
+    """Python that makes every metric again, as `found`, and goes on with these lines."""
+    if asked.over_set:
+        start = [f"ids = scene_ids({asked.scenes})", f"found = over_scenes(model, ids, {asked.text!r}, {asked.tower!r}, Progress())"]
+        needed = [f"from ui.{each}" for each in _OVER_SET]
+        return again.of_model(asked.names, [*start, *lines], [*needed, *imports])
+    given = f"model, subject, {int(asked.label)}, {asked.tower!r}"
+    found, names = f"found = cheap({given})", "cheap"
+    if result.names(exact=True):
+        found, names = f"{found}.together(exact({given}, lambda share: None))", "cheap, exact"
+    whole = [f"from ui.results.importance import {names}", *imports]
+    return again.of_picture(asked.names, asked.picture.id, asked.text, [found, *lines], whole, asked.subject.said)
+
+
+def of_agreement(asked: Asked, result: Importances, function: str, names: Sequence[str]) -> str:
+    """How alike rankings are: "agreement" of all metrics, or "correlation" of each cheap one with its truth."""
+    call = f"agreement(found, {list(names)!r})"
+    if function == "correlation":
+        call = f"[correlation(found, name) for name in {list(names)!r}]"
+    return of_all(asked, result, [f"shown = {call}"], [f"from ui.results.importance_agreement import {function}"])
+
+
+def of_classes(asked: Asked, result: Importances, name: str) -> str:
+    """One metric, class by class."""
+    lines = [f"shown = by_class(found, {name!r})"]
+    return of_all(asked, result, lines, ["from ui.results.importance_agreement import by_class"])
+
+
+def of_removal(asked: Asked, result: Importances, names: Sequence[str], measure: str, count: int) -> str:
+    """Heads removed together, in the order of each metric, on the first pictures."""
+    imports = ["from ui.jobs import Progress", "from ui.results.importance_agreement import removed"]
+    subjects, found, lines = "[subject]", "found", []
+    if asked.over_set:
+        imports.append("from ui.pictures import picture")
+        imports.append("from ui.results.heads import subject_for")
+        lines.append(f"subjects = [subject_for(model, picture(id), {asked.text!r}) for id in ids[:{count}]]")
+        subjects, found = "subjects", f"found.first({count})"
+    lines.append(f"shown = removed({subjects}, {found}, {list(names)!r}, {measure!r}, Progress())")
+    return of_all(asked, result, lines, imports)
+
+
+__all__ = ["of_agreement", "of_all", "of_classes", "of_metric", "of_removal"]

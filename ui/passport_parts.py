@@ -188,7 +188,7 @@ def _reach(found: Portraits, row: int, known: Papers) -> str:
 def worth(known: Papers) -> None:
     """Its rank by every metric, and the answer with and without it."""
     from ui.figures.head_pages import before_after, rank_dots
-    from ui.passport_snippets import without
+    from ui.passport_snippets import ranks, without
     from ui.results.heads import number_of
     from ui.results.importance_metrics import BY_NAME
 
@@ -206,7 +206,8 @@ def worth(known: Papers) -> None:
             shorts, places = [BY_NAME[n].short for n in there], [number.place for number in there.values()]
             figure = rank_dots(shorts, places, known.asked.heads, [BY_NAME[n].is_exact for n in there])
             st.plotly_chart(figure, key="ranks", width="stretch", config=BARE)
-            page.take_away({"metric": shorts, "place": places}, figure, key="away-ranks", title=f"Places of {title}")
+            table, snippet = {"metric": shorts, "place": places}, ranks(known, list(there))
+            page.take_away(table, figure, key="away-ranks", title=f"Places of {title}", snippet=snippet)
     with middle:
         st.markdown("**The answer with and without it**")
         if known.without is not None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ui import again
+from ui import again, importance_snippets
 
 if TYPE_CHECKING:
     from ui.passport_parts import Papers
@@ -46,4 +47,24 @@ def without(known: Papers) -> str:
     return again.of_picture(asked.names, asked.picture.id, asked.text, lines, imports, asked.subject.said)
 
 
-__all__ = ["portrait", "without"]
+def ranks(known: Papers, names: Sequence[str]) -> str:
+    """The head's place by each of these metrics."""
+    if known.importances is None:
+        return ""
+    lines = [
+        _head(known),
+        "numbers = {name: number_of(found.matrix(name), site, head) for name in " + f"{list(names)!r}" + "}",
+        "shown = {name: number.place for name, number in numbers.items()}",
+    ]
+    return importance_snippets.of_all(known.asked, known.importances, lines, ["from ui.results.heads import number_of, site_at"])
+
+
+def _head(known: Papers) -> str:
+    from ui.results.heads import row_of, sites_of
+
+    tower = known.asked.tower
+    row = row_of(sites_of(known.asked.model, tower), known.site)
+    return f"site, head = site_at(model, {tower!r}, {row}, {known.head})"
+
+
+__all__ = ["portrait", "ranks", "without"]
