@@ -54,9 +54,9 @@ def _slopes(asked: Asked, method: str, options: dict[str, Any], per_layer: bool)
 def of_all(asked: Asked, result: Importances, lines: Sequence[str], imports: Sequence[str]) -> str:
     """Python that makes every metric again, as `found`, and goes on with these lines."""
     if asked.over_set:
-        start = [f"ids = scene_ids({asked.scenes})", f"found = over_scenes(model, ids, {asked.text!r}, {asked.tower!r}, Progress())"]
-        needed = [f"from ui.{each}" for each in _OVER_SET]
-        return again.of_model(asked.names, [*start, *lines], [*needed, *imports])
+        found = f"found = over_scenes(model, ids, {asked.text!r}, {asked.tower!r}, Progress())"
+        whole = [*(f"from ui.{each}" for each in _OVER_SET), *imports]
+        return again.of_model(asked.names, [f"ids = scene_ids({asked.scenes})", found, *lines], whole)
     given = f"model, subject, {int(asked.label)}, {asked.tower!r}"
     found, names = f"found = cheap({given})", "cheap"
     if result.names(exact=True):

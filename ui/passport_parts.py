@@ -1,13 +1,13 @@
-"""The pieces of the page Passport: which head, its sentence, its portrait, its worth, its typical pictures, its relatives."""
+"""The pieces of the page Passport: which head, its sentence, its portrait, its worth, its relatives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from ui import controls, head_choice, importance_asked, overlays, page, pictures, sentences, session, set_jobs, state
+from ui import controls, head_choice, importance_asked, overlays, page, sentences, session, set_jobs, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 
@@ -241,31 +241,3 @@ def relatives(known: Papers) -> None:
                 kwargs={"layer": each.layer, "head": each.head}, type="tertiary",
             )  # fmt: skip
             st.caption(f"likeness {each.alike:.2f}")
-
-
-def typical(known: Papers) -> None:
-    """Five drawn scenes on which the head is most itself, and what it looks at there."""
-    from ui.results import passport
-
-    found = passport.typical(known.portraits, known.site, known.head) if known.portraits is not None else None
-    if found is None:
-        return
-    asked, site, head = known.asked, known.site, known.head
-    st.markdown("**Typical pictures**")
-
-    def make(progress: Progress) -> list[Any]:
-        drawn = []
-        for number, id in enumerate(found.ids):
-            progress.step(number / len(found.ids))
-            map = passport.received(asked.model, id, asked.text, site, head)
-            drawn.append(overlays.overlay(pictures.picture(id).array, map))
-        return drawn
-
-    key = ("typical", *asked.names, asked.text, site, head, found.ids)
-    images = session.part(key, make, label="Looking at its typical pictures")
-    if images is None:
-        return
-    for column, id, image, value in zip(st.columns(len(images)), found.ids, images, found.values, strict=True):
-        with column:
-            st.image(image, caption=f"{pictures.title(id)}: {value:.2f}", width="stretch")
-    st.caption(f"{found.reason} Colour: the weight that each patch receives from the other patches, from none to the most.")

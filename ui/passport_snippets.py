@@ -1,4 +1,4 @@
-"""The Python of the page Passport: what all heads do over scenes, and the answer without one of them."""
+"""The Python of the page Passport: what all heads do over scenes, one of them among them, and the answer without it."""
 
 from __future__ import annotations
 
@@ -59,6 +59,25 @@ def ranks(known: Papers, names: Sequence[str]) -> str:
     return importance_snippets.of_all(known.asked, known.importances, lines, ["from ui.results.heads import number_of, site_at"])
 
 
+def typical(known: Papers) -> str:
+    """What each patch of the typical pictures receives."""
+    asked = known.asked
+    if known.portraits is None:
+        return ""
+    lines = [
+        f"ids = scene_ids({len(known.portraits.ids)})",
+        f"found = portraits(model, ids, {asked.text!r}, {asked.tower!r}, Progress())",
+        _head(known),
+        "best = typical(found, site, head)",
+        f"shown = [received(model, id, {asked.text!r}, site, head) for id in best.ids]",
+    ]
+    imports = [
+        "from ui.jobs import Progress", "from ui.results.heads import scene_ids, site_at",
+        "from ui.results.passport import portraits, received, typical",
+    ]  # fmt: skip
+    return again.of_model(asked.names, lines, imports)
+
+
 def _head(known: Papers) -> str:
     from ui.results.heads import row_of, sites_of
 
@@ -67,4 +86,4 @@ def _head(known: Papers) -> str:
     return f"site, head = site_at(model, {tower!r}, {row}, {known.head})"
 
 
-__all__ = ["portrait", "ranks", "without"]
+__all__ = ["portrait", "ranks", "typical", "without"]

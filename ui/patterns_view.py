@@ -41,7 +41,7 @@ def type_sliders(found: Portraits) -> HeadTypes:
     return types
 
 
-def group_controls(codes: PatternSummary) -> Clusters | None:
+def group_controls(asked: Asked, codes: PatternSummary, wanted: Wish) -> Clusters | None:
     """Groups of like patterns, and how far they can be believed."""
     how: Any = controls.pick("groups-by", "Groups by", ("k-means", "density"))
     if how == "k-means":
@@ -56,7 +56,11 @@ def group_controls(codes: PatternSummary) -> Clusters | None:
     if len(found.tried) > 1:
         from ui.figures import draw
 
-        st.plotly_chart(draw(found).update_layout(height=190), key="silhouettes", width="stretch")
+        figure = draw(found).update_layout(height=190)
+        st.plotly_chart(figure, key="silhouettes", width="stretch")
+        table = {"groups": found.tried, "silhouette": found.scores}
+        snippet = _snippet(asked, wanted) + "\nshown = analysis.METHODS['k_means'].function(shown.codes)"
+        page.take_away(table, figure, key="away-silhouettes", title="Silhouettes of groups of heads", snippet=snippet)
     return found
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui import head_choice, notes, page, pickers, session
 from ui import passport_parts as parts
+from ui.passport_typical import typical
 
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 known = session.loaded(name, weights)
@@ -16,5 +17,5 @@ with summary:
     parts.sentence(papers)
 parts.portrait(papers)
 parts.worth(papers)
-parts.typical(papers)
+typical(papers)
 notes.how_to_read("head_types", "aligned_maps", "ablation_importance")

@@ -22,7 +22,7 @@ with right:
     with by_type:
         types = patterns_view.type_sliders(found)
     with by_group:
-        clusters = patterns_view.group_controls(codes)
+        clusters = patterns_view.group_controls(asked, codes, wanted)
     with own:
         patterns_view.inspect(asked, maps, types, codes)
 

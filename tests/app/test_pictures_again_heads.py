@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from analysis import intervals
 from tests.app.pages import opened, settled
 from tests.app.test_pictures_again import shown
 from ui import session
+from ui.passport_typical import beside
 from ui.results import heads
+from ui.take_away.still import still
 
 SCENES, ROUNDS = 2, 20
 """Scenes of every set, and draws of every interval: the page and its Python take so many, whatever else is said."""
@@ -22,7 +25,8 @@ PAGES = [
     ("heads/importance", {"below": "By class", "over": "scenes", "scenes": "8", "metrics": "slope_layer"}, {"away-classes"}),
     ("heads/importance", {"below": "Agreement", "over": "scenes", "scenes": "8"}, {"away-believed", "away-alike"}),
     ("heads/importance", {"below": "Remove heads", "over": "scenes", "scenes": "8"}, {"away-removal"}),
-    ("heads/passport", {"portrait": "8"}, {"away-ranks"}),
+    ("heads/passport", {"portrait": "8"}, {"away-ranks", "away-typical"}),
+    ("heads/patterns", {}, {"away-silhouettes"}),
 ]
 _NAMES = [f"{page}-{'-'.join(query.values())}" for page, query, _ in PAGES]
 
@@ -47,6 +51,12 @@ def numbers(key: str, found: Any) -> np.ndarray:
         return np.array(found["place"] if "place" in found else list(found.values()), float)
     if key == "away-removal":
         return np.concatenate([found.values, found.random]).ravel()
+    if key == "away-typical" and isinstance(found, list):
+        return np.concatenate([each.values for each in found])
+    if key == "away-typical":
+        return found["weight that the patch receives"]
+    if key == "away-silhouettes":
+        return found["silhouette"] if isinstance(found, dict) else found.scores
     return np.asarray(found.values, float).ravel()
 
 
@@ -61,3 +71,11 @@ def test_the_python_of_a_menu_gives_the_numbers_of_its_picture(page, query, keys
         # Two heads that are as good as even may change places.
         nearest = 1.0 if key == "away-ranks" else 1e-4
         np.testing.assert_allclose(numbers(key, made["shown"]), expected, rtol=1e-3, atol=nearest, err_msg=key)
+
+
+def test_typical_pictures_are_one_figure_with_their_names_below():
+    images = tuple(Image.new("RGB", (60, 40 + n), colour) for n, colour in enumerate(("red", "blue")))
+    drawn = beside(images, ["one: 0.25", "two: 0.50"])
+    strip = np.asarray(drawn.data[0].z)
+    assert strip[20, 30].tolist() == [255, 0, 0] and strip[-1, 0].tolist() == [255] * 3 and strip[-1, -1].tolist() == [0, 0, 255]
+    assert b"two: 0.50" in still(drawn, "svg") and still(drawn, "png").startswith(b"\x89PNG")
