@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import streamlit as st
 
-from ui import controls, page, prune_state, prune_view, session
+from ui import controls, page, prune_search_snippets, prune_state, prune_view, session
 from ui.prune_view import Bench
 from ui.results import prune_rank
 from ui.results.prune import Parts, cut_for
@@ -50,7 +50,8 @@ def show_curves(bench: Bench) -> None:
     figure = draw(joint(found, heads)).update_layout(height=320)
     figure.update_yaxes(title=bench.measure, tickformat=".0%")
     st.plotly_chart(figure, key="curves", width="stretch", config={"displayModeBar": False})
-    page.take_away(joint(found, heads), figure, key="curves-away", title="Pruning by importance")
+    snippet = prune_search_snippets.curves(bench, metrics)
+    page.take_away(joint(found, heads), figure, key="curves-away", title="Pruning by importance", snippet=snippet)
     st.caption(
         f"{bench.measure} on {found.count} pictures as heads go, least important first; the band is {len(found.random)} random "
         "orders. Nothing is trained afterwards: a model that is trained on after pruning loses less."
@@ -114,7 +115,8 @@ def show_search(bench: Bench, refused: str) -> None:
     )
     figure = draw(found.curve).update_layout(height=240)
     st.plotly_chart(figure, key="search-curve", width="stretch", config={"displayModeBar": False})
-    page.take_away(found.curve, figure, key="search-away", title="Greedy search")
+    snippet = prune_search_snippets.search(bench, target / 100, kinds)
+    page.take_away(found.curve, figure, key="search-away", title="Greedy search", snippet=snippet)
     st.button("Take this setting", icon=":material/check:", on_click=prune_state.set_parts, args=(found.parts[-1],), key="take")
     st.caption("Each step was the best for these scenes. Take it, then choose other scenes in the set to confirm it.")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from ui import controls, notes, prune_state, prune_tried, prune_view, session
+from ui import controls, notes, page, prune_snippets, prune_state, prune_tried, prune_view, session
 from ui.pictures import Picture
 from ui.prune_view import Bench
 from ui.results import tokens
@@ -46,6 +46,7 @@ def show(bench: Bench, subject: Subject, picture: Picture) -> None:
     left, right = st.columns([2, 1], gap="medium")
     with left:
         _show_strip(picture, plan)
+        _away(bench, picture, fewer, plan)
         _refused(able)
     judgement = session.part(
         ("tokens-judged", *bench.key, fewer),
@@ -77,6 +78,16 @@ def _show_strip(picture: Picture, plan: TokenPlan) -> None:
     st.caption(
         "After each step on this picture: faded patches are gone, patches in one colour have become one token. " + plan.left_out
     )
+
+
+def _away(bench: Bench, picture: Picture, fewer: Fewer, plan: TokenPlan) -> None:
+    """The menu of the strip."""
+    from ui.figures import figure_of
+
+    page.take_away(
+        plan, lambda: figure_of(tokens.strip_drawn(picture.image, plan)), key="tokens-away", title=f"Tokens left: {fewer.words}",
+        snippet=prune_snippets.plan(bench, picture.id, fewer),
+    )  # fmt: skip
 
 
 def _patches(subject: Subject) -> int:

@@ -55,3 +55,33 @@ def test_all_what_ifs_of_sinks():
     for one, other in zip(made, found, strict=True):
         expected = [other.sinks.kl, *(draw.kl for draw in other.random)]
         np.testing.assert_allclose([one.sinks.kl, *(draw.kl for draw in one.random)], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_curves_of_pruning():
+    test = pressed(opened("change/prune", n="8", rankings="gate_gradient,norm_output"), "Compare rankings", "curves-away")
+    found, made = again(test, "curves-away")
+    assert made.metrics == found.metrics and made.steps.tolist() == found.steps.tolist()
+    assert found.values.min() < found.values.max()
+    np.testing.assert_allclose(made.values, found.values)
+    np.testing.assert_allclose(made.random, found.random)
+
+
+def test_the_search_for_a_smaller_model():
+    test = pressed(opened("change/prune", n="8", target="90", search="mlp"), "Search", "search-away")
+    found, made = again(test, "search-away")
+    assert len(found.points) > 1 and [p.removed for p in made.points] == [p.removed for p in found.points]
+    np.testing.assert_allclose([p.cost for p in made.points], [p.cost for p in found.points])
+    np.testing.assert_allclose([p.effect.kl for p in made.points], [p.effect.kl for p in found.points], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("more", [{}, {"rule": "tome", "look": "false"}])
+def test_fewer_tokens(more):
+    keys = {"tokens-away", "tried-away"}
+    test = settled(opened("change/prune", what="tokens", n="8", **more), lambda test: shown(test, keys).keys() == keys, 60)
+    found, made = again(test, "tokens-away")
+    assert found.counts[-1] < found.counts[0]
+    assert np.array_equal(made.sources, found.sources)
+    assert shown(test, keys)["tokens-away"].drawn().data[-1].z.shape[2] == 3
+    table, effect = again(test, "tried-away")
+    assert max(table["kl"]) > 0
+    np.testing.assert_allclose(effect.kl, max(table["kl"]), rtol=1e-3, atol=1e-6)

@@ -110,16 +110,20 @@ def plan(subject: Subject, fewer: Fewer, tower: str = "vision") -> TokenPlan:
     import model_adapters as ma
 
     function: Callable[..., TokenPlan] = _method(fewer.method).function
-    options: dict[str, Any] = {}
-    if fewer.layers:
-        options["layers"] = fewer.layers
+    options = options_of(fewer)
+    if fewer.look:
+        options["look"] = lambda edits: ma.capture(subject.model, subject.inputs, edits=edits, want=WANTED)
+    return function(subject.capture(WANTED), **options)
+
+
+def options_of(fewer: Fewer) -> dict[str, Any]:
+    """What the rule is told, beside how it looks again."""
+    options: dict[str, Any] = {"layers": fewer.layers} if fewer.layers else {}
     if per_layer(fewer.method):
         options["schedule"] = tuple(int(a) if a >= 1 and knob(fewer.method, 2).label == "merge" else a for a in fewer.amounts)
     else:
         options["samples"] = int(fewer.amounts[0])
-    if fewer.look:
-        options["look"] = lambda edits: ma.capture(subject.model, subject.inputs, edits=edits, want=WANTED)
-    return function(subject.capture(WANTED), **options)
+    return options
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +222,26 @@ def strip(image: Image.Image, made: TokenPlan) -> list[tuple[Image.Image, str]]:
             (Image.fromarray(_drawn(pixels, groups, np.bincount(sources[sources >= 0]))), f"layer {step.layer}: {count}")
         )
     return shown
+
+
+def strip_drawn(image: Image.Image, made: TokenPlan) -> dict[str, Any]:
+    """The same as one figure, as a plain dictionary of Plotly."""
+    pictures = strip(image, made)
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"height": 240, "margin": {"l": 8, "r": 8, "t": 32, "b": 8}, "annotations": []}
+    for number, (shown, said) in enumerate(pictures):
+        own = "" if number == 0 else str(number + 1)
+        data.append({"type": "image", "z": np.asarray(shown), "xaxis": f"x{own}", "yaxis": f"y{own}", "hoverinfo": "skip"})
+        layout[f"xaxis{own}"] = {
+            "visible": False, "range": [0, shown.width], "domain": [number / len(pictures), (number + 0.95) / len(pictures)],
+        }  # fmt: skip
+        layout[f"yaxis{own}"] = {"visible": False, "range": [shown.height, 0], "scaleanchor": f"x{own}", "constrain": "domain"}
+        layout[f"yaxis{own}"] |= {"anchor": f"x{own}"}
+        layout["annotations"].append(
+            {"text": said, "x": 0, "y": 1, "xref": f"x{own}", "yref": f"y{own} domain", "showarrow": False, "yanchor": "bottom",
+             "xanchor": "left"}
+        )  # fmt: skip
+    return {"data": data, "layout": layout}
 
 
 def _owners(made: TokenPlan, size: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
