@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import streamlit as st
 
 from ui import head_choice, overlays, page, pictures, session
 from ui.jobs import Progress
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
     from PIL import Image
 
     from analysis.results import TokenMap
     from ui.passport_parts import Papers
     from ui.results.passport import Typical
-
-_GAP = 12
-"""Pixels between two pictures of the figure."""
 
 
 def typical(known: Papers) -> None:
@@ -56,6 +51,7 @@ def typical(known: Papers) -> None:
 def _away(
     known: Papers, found: Typical, maps: tuple[TokenMap, ...], images: tuple[Image.Image, ...], names: list[str]
 ) -> None:
+    from ui.figures.head_pages import beside
     from ui.passport_snippets import typical as python_of
     from ui.take_away.tables import stacked, table
 
@@ -65,23 +61,4 @@ def _away(
     page.take_away(stacked(parts), lambda: beside(images, names), key="away-typical", title=title, snippet=python_of(known))
 
 
-def beside(images: tuple[Image.Image, ...], names: list[str]) -> go.Figure:
-    """Pictures in one row, each with its name below."""
-    import plotly.graph_objects as go
-
-    from ui.figures.frame import framed
-
-    tall, starts, width = max(image.height for image in images), [], 0
-    for image in images:
-        starts.append(width)
-        width += image.width + _GAP
-    strip = np.full((tall, width - _GAP, 3), 255, np.uint8)
-    for start, image in zip(starts, images, strict=True):
-        strip[: image.height, start : start + image.width] = np.asarray(image.convert("RGB"))
-    figure = framed(go.Figure(go.Image(z=strip, hoverinfo="skip")), height=200)
-    middles = [start + image.width / 2 for start, image in zip(starts, images, strict=True)]
-    figure.update_xaxes(tickvals=middles, ticktext=names, showgrid=False, constrain="domain")
-    return figure.update_yaxes(visible=False, scaleanchor="x", constrain="domain")
-
-
-__all__ = ["beside", "typical"]
+__all__ = ["typical"]

@@ -12,7 +12,7 @@ from analysis import intervals
 from tests.app.pages import opened, settled
 from tests.app.test_pictures_again import shown
 from ui import session
-from ui.passport_typical import beside
+from ui.figures.head_pages import beside
 from ui.results import heads
 from ui.take_away.still import still
 

@@ -15,12 +15,16 @@ from ui.figures.rules import Look, rule
 from ui.sentences import probability
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from model_adapters import Rows
     from ui.results.passport import Kind, Without
     from ui.results.strength import Rings
 
 _ROW = 22
 _THIS = colours.CATEGORICAL[1]
+_GAP = 12
+"""Pixels between two pictures beside each other."""
 
 
 def trend_map(profile: Profile) -> go.Figure:
@@ -149,3 +153,15 @@ def before_after(found: Without) -> go.Figure:
     figure.update_layout(bargap=0.25)
     figure.update_xaxes(range=[0, 1.4], tickvals=[0, 0.5, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+
+
+def beside(images: Sequence[Image.Image], names: Sequence[str]) -> go.Figure:
+    """Pictures in one row, each with its name below."""
+    starts = np.cumsum([0, *(image.width + _GAP for image in images)])
+    strip = np.full((max(image.height for image in images), starts[-1] - _GAP, 3), 255, np.uint8)
+    for start, image in zip(starts, images, strict=False):
+        strip[: image.height, start : start + image.width] = np.asarray(image.convert("RGB"))
+    figure = framed(go.Figure(go.Image(z=strip, hoverinfo="skip")), height=200)
+    middles = [float(start + image.width / 2) for start, image in zip(starts, images, strict=False)]
+    figure.update_xaxes(tickvals=middles, ticktext=list(names), showgrid=False, constrain="domain")
+    return figure.update_yaxes(visible=False, scaleanchor="x", constrain="domain")
