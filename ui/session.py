@@ -124,23 +124,6 @@ def model(name: str, weights: str) -> Model:
     return _stopping(_outcome(job))
 
 
-def inspection(name: str, weights: str, picture: Picture) -> Any | None:
-    """Where the tokens of the model's first attention site lie on the picture; None while that is found out."""
-    from ui import pickers
-
-    found = model(name, weights)
-    text = pickers.text(found)
-
-    def draw(progress: Progress) -> Any:
-        from model_adapters.geometry import layouts
-        from model_adapters.geometry.inspect import inspection as drawn
-
-        inputs = found.prepare(picture.image, list(text) if isinstance(text, tuple) else text)
-        return drawn(next(iter(layouts(found, inputs).values())), [picture.image])
-
-    return part(("inspection", name, weights, picture.key, text), draw, label="Finding out where its tokens lie on the picture")
-
-
 def subject(name: str, weights: str, picture: Picture) -> Any:
     """One model looking at one picture, for `analysis.explain`."""
     from ui import pickers

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import cards, page, pickers, session
+from ui import cards, model_tokens, page, pickers, session
 
 page.header("Models", "What is this model, and can what is shown of it be believed?", about=("model", "picture"))
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
@@ -14,6 +14,4 @@ with left:
 with right, st.container(border=True):
     st.subheader("Where its tokens lie", anchor=False)
     st.caption("Measured by following pixels through the model. Each box belongs to the token of that number.")
-    drawn = session.inspection(name, weights, picture)
-    if drawn is not None:
-        st.image(drawn, width="stretch")
+    model_tokens.show(model, name, weights, picture)

@@ -85,3 +85,13 @@ def test_fewer_tokens(more):
     table, effect = again(test, "tried-away")
     assert max(table["kl"]) > 0
     np.testing.assert_allclose(effect.kl, max(table["kl"]), rtol=1e-3, atol=1e-6)
+
+
+def test_where_tokens_lie():
+    test = settled(opened("about/models"), lambda test: shown(test, {"tokens-lie-away"}), 60)
+    found, made = again(test, "tokens-lie-away")
+    assert found["role"].tolist() == made.roles.tolist() and len(found["token"]) == 145
+    boxes = np.stack([found[f"{name} [px]"] for name in ("x0", "y0", "x1", "y1")], axis=1)
+    np.testing.assert_allclose(boxes, made.boxes, atol=1e-3)
+    assert np.nanmax(boxes) > 300
+    assert shown(test, {"tokens-lie-away"})["tokens-lie-away"].drawn().data[0].z.shape[1] == 768

@@ -33,3 +33,10 @@ def test_it_outlines_the_boxes_and_dims_what_was_cropped(layout: Layout) -> None
 def test_it_refuses_an_image_that_was_not_given(layout: Layout) -> None:
     with pytest.raises(ValueError, match="image=1"):
         inspection(layout, [Image.new("RGB", (320, 160))], image=1)
+
+
+def test_larger_letters_take_more_room_and_no_caption_is_cut_off(layout: Layout) -> None:
+    white = [Image.new("RGB", (320, 160), "white")]
+    small, large = (inspection(layout, white, width=400, letters=letters) for letters in (13, 26))
+    assert large.height - 200 > 2 * (small.height - 200) - 8, "the longer caption goes on in a line of its own"
+    assert (np.asarray(large)[200:, -6:] > 250).all(), "nothing is written up to the right edge"
