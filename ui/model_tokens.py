@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ui.jobs import Progress
     from ui.pictures import Picture
 
-_LETTERS = 20
+_LETTERS = 26
 """Pixels of the numbers in the drawing: it stands in half a page, where narrow screens shrink it by half."""
 
 
