@@ -25,7 +25,7 @@ def pressed(test, button: str, key: str):
     """The page with what a button asks for."""
     found = settled(test, lambda test: any(b.label == button for b in test.button), 60)
     next(b for b in found.button if b.label == button).click()
-    return settled(found, lambda test: shown(test, {key}), 90)
+    return settled(found, lambda test: shown(test, {key}), 180)
 
 
 @pytest.mark.parametrize("places", ["share of scenes", "position artefact"])
