@@ -101,21 +101,31 @@ def loaded(name: str, weights: str) -> Model | None:
 
 
 def loading(name: str, weights: str) -> None:
-    """A line on a model that is not there: that it loads, or why it cannot be loaded. It changes by itself."""
+    """A line on a model that is not there: that it loads, is loaded, or why it cannot be. It changes by itself."""
     future = _start_model(name, weights).future
-    if future.done() and (error := future.exception()) is not None:
-        from ui.faults import sentence
-
-        st.caption(f":material/error: could not be loaded. {sentence(error)}")
+    if future.done():
+        _told(future)
     else:
         _follow(future)
 
 
 @st.fragment(run_every=_POLL)
 def _follow(future: Future[Any]) -> None:
+    # Only this line is drawn anew: a run of the whole page from here would take the place of what a click began.
     if future.done():
-        st.rerun()
-    st.caption(":material/hourglass_top: loading …")
+        _told(future)
+    else:
+        st.caption(":material/hourglass_top: loading …")
+
+
+def _told(future: Future[Any]) -> None:
+    error = future.exception()
+    if error is None:
+        st.caption(":material/check: loaded")
+        return
+    from ui.faults import sentence
+
+    st.caption(f":material/error: could not be loaded. {sentence(error)}")
 
 
 def model(name: str, weights: str) -> Model:

@@ -287,8 +287,10 @@ def test_in_a_browser_a_session_is_dropped_in_and_a_report_is_taken_away(tmp_pat
         page.wait_for_function("() => document.querySelectorAll('[data-testid=stBidiComponentIsolated]').length >= 4")
         settle(page)
         page.locator("[class*=map-0-take-away] button").first.click()
+        settle(page)
+        page.wait_for_timeout(1000)  # the menu slides open
         page.get_by_role("button", name="Add to report").locator("visible=true").first.click()
-        page.wait_for_selector("text=In the report now: 1 picture")
+        page.wait_for_selector("text=In the report now: 1 picture", timeout=90_000)
         page.keyboard.press("Escape")
         go_to(page, "Keep", "Report")
         page.wait_for_selector("[aria-label=Caption]")
