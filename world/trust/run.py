@@ -41,7 +41,7 @@ class Size:
     fixes: int
 
 
-SHORT = Size(maps=90, slow=8, faithful=20, heads=80, types=40, pruned=30, words=100, fixes=30)
+SHORT = Size(maps=100, slow=8, faithful=20, heads=80, types=40, pruned=30, words=100, fixes=30)
 FULL = Size(maps=150, slow=20, faithful=40, heads=150, types=60, pruned=100, words=300, fixes=150)
 LONGEST_FIRST: tuple[Kind, ...] = ("fix", "pruner", "map", "signal", "types", "importance")
 """A long job that is begun last keeps one process waiting for the other."""
