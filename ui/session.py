@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -101,27 +100,11 @@ def loaded(name: str, weights: str) -> Model | None:
 
 
 def loading(name: str, weights: str) -> None:
-    """A line on a model that is not there: that it loads, is loaded, or why it cannot be. It changes by itself."""
-    future = _start_model(name, weights).future
-    if future.done():
-        _told(future)
-    else:
-        _follow(future)
-
-
-@st.fragment(run_every=_POLL)
-def _follow(future: Future[Any]) -> None:
-    # Only this line is drawn anew: a run of the whole page from here would take the place of what a click began.
-    if future.done():
-        _told(future)
-    else:
-        st.caption(":material/hourglass_top: loading …")
-
-
-def _told(future: Future[Any]) -> None:
-    error = future.exception()
+    """A line on a model that is not there: that it loads, or why it cannot be loaded."""
+    job = jobs().find(("model", name, weights))
+    error = job.future.exception() if job is not None and job.future.done() else None
     if error is None:
-        st.caption(":material/check: loaded")
+        st.caption(":material/hourglass_top: loading …")
         return
     from ui.faults import sentence
 

@@ -66,12 +66,6 @@ def test_a_head_chosen_in_the_viewer_is_chosen_on_every_page_and_in_the_link(add
         other.get_by_text(re.compile(rf"layer {layer} · head {head}")).first.wait_for(timeout=LONG)
 
 
-def test_the_sidebar_tells_by_itself_that_a_model_cannot_be_loaded(address, browser):
-    with watched_page(browser, address) as page:
-        page.goto(f"{address}/about-methods?model=timm:vit_tiny_patch16_22")
-        page.get_by_test_id("stSidebar").get_by_text("could not be loaded").wait_for(timeout=LONG)
-
-
 def test_good_and_hostile_uploads(address, browser):
     with watched_page(browser, address) as page:
         page.goto(address)
