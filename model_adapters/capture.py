@@ -54,8 +54,11 @@ def capture(
         raise ValueError(
             "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
         )
-    if scores is not None and (scores < 1 or target is not None):
-        raise ValueError(f"scores must be at least 1, and go without a target. Got {scores} with target {target!r}.")
+    if scores is not None and (scores < 1 or target is not None or model.kind != "lvlm"):
+        raise ValueError(
+            f"scores are those of an LVLM's last tokens: at least 1, and without a target. Got {scores} with target {target!r} "
+            f"for {model.name} ({model.kind})."
+        )
     check_batch(model, inputs)
     refuse_too_much(model, inputs, keep, want, limit)
     tap = AttentionTap(

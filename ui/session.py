@@ -102,7 +102,8 @@ def loaded(name: str, weights: str) -> Model | None:
 def loading(name: str, weights: str) -> None:
     """A line on a model that is not there: that it loads, or why it cannot be loaded."""
     job = jobs().find(("model", name, weights))
-    error = job.future.exception() if job is not None and job.future.done() else None
+    ended = job is not None and job.future.done() and not job.future.cancelled()
+    error = job.future.exception() if job is not None and ended else None
     if error is None:
         st.caption(":material/hourglass_top: loading …")
         return

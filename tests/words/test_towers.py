@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import model_adapters as ma
 from analysis.words import answer_in
@@ -28,7 +27,7 @@ def test_the_towers_alone_are_those_of_a_whole_pass(family):
         hook.remove()
     assert len(ran) <= 1 and alone.logits.size == 0
     assert list(alone.sites) == [site for site in whole.sites if site.tower != "decoder"]
-    assert [key for key in alone.hidden] == [key for key in whole.hidden if key[0] != "decoder"]
+    assert list(alone.hidden) == [key for key in whole.hidden if key[0] != "decoder"]
     for site in alone.sites:
         assert np.array_equal(alone.weights[site], whole.weights[site])
         assert np.array_equal(alone.queries[site], whole.queries[site])
@@ -69,4 +68,6 @@ def test_no_scores_and_scores_with_a_target_are_refused():
         ma.capture(case.model, case.inputs, scores=0)
     with pytest.raises(ValueError, match="without a target"):
         ma.capture(case.model, case.inputs, scores=2, target=ma.Token(1, 0))
-    assert torch.is_grad_enabled()
+    tower = ma.load("timm:test_vit", weights="random")
+    with pytest.raises(ValueError, match="an LVLM's last tokens"):
+        ma.capture(tower, tower.prepare(image=case.inputs.images[0][0]), scores=2)
