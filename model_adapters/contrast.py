@@ -8,6 +8,7 @@ in one thread: two threads that compute have two sets of workers, and those of t
 from __future__ import annotations
 
 from contextlib import nullcontext
+from math import log
 from typing import Any
 
 import torch
@@ -58,13 +59,14 @@ class Branch:
             with torch.no_grad(), self._tap:
                 generator(
                     **self._inputs.tensors, max_new_tokens=self._longest, do_sample=False, num_beams=1, temperature=None,
-                    top_p=None, top_k=None, logits_processor=[self._hand_over],
+                    top_p=None, top_k=None, logits_processor=[self],
                 )  # fmt: skip
         except _Over:
             return
         raise AdapterError(f"The second branch of {self._model.name} ended before the first.")
 
-    def _hand_over(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """As the branch's `generate` asks for its next token: hand its scores over, and take what the first one chose."""
         assert self._first is not None
         with unobserved():
             token = self._first.switch(scores)
@@ -113,5 +115,5 @@ def mixed(own: torch.Tensor, other: torch.Tensor, decoding: Contrast) -> torch.T
     mixture = (1 + alpha) * first - alpha * second if decoding.rule == "subtract" else first + alpha * second
     never = torch.isinf(first) | torch.isnan(mixture)
     if decoding.beta is not None:
-        never |= first < first.amax(-1, keepdim=True) + torch.tensor(decoding.beta).log().to(first)
+        never |= first < first.amax(-1, keepdim=True) + log(decoding.beta)
     return mixture.masked_fill(never, float("-inf"))
