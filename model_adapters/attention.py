@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from model_adapters.events import Sdpa
+from model_adapters.scratch import Scratch
 
 CHUNK_BYTES = 48 * 2**20
 """Rows of weights are made at most this many bytes at a time."""
@@ -43,10 +44,10 @@ def chunks(call: Sdpa, count: int) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def scores(call: Sdpa, rows: torch.Tensor | slice | None = None) -> torch.Tensor:
-    """Masked scores [..., H, R, K] in float32 of the given query rows (all by default)."""
+def scores(call: Sdpa, rows: torch.Tensor | slice | None = None, room: Scratch | None = None) -> torch.Tensor:
+    """Masked scores [..., H, R, K] in float32 of the given query rows (all by default), in `room` where there is one."""
     query = call.query if rows is None else call.query[..., rows, :]
-    result = _products(query, call.key, call.grouped, call.scale)
+    result = _products(query, call.key, call.grouped, call.scale, room)
     if call.mask is None and not call.causal:
         return result
     if call.causal:
@@ -76,9 +77,9 @@ def softmax_rows(scored: torch.Tensor, *, masked: bool = True) -> torch.Tensor:
     return weights.masked_fill(empty, 0.0) if bool(empty.any()) else weights
 
 
-def weights(call: Sdpa, rows: torch.Tensor | slice | None = None) -> torch.Tensor:
-    """The attention weights [..., H, R, K], float32."""
-    return softmax_rows(scores(call, rows), masked=call.mask is not None)
+def weights(call: Sdpa, rows: torch.Tensor | slice | None = None, room: Scratch | None = None) -> torch.Tensor:
+    """The attention weights [..., H, R, K], float32, in `room` where there is one."""
+    return softmax_rows(scores(call, rows, room), masked=call.mask is not None)
 
 
 def mix(call: Sdpa, weights: torch.Tensor) -> torch.Tensor:
@@ -122,10 +123,14 @@ def _grouped(many: torch.Tensor, few: torch.Tensor, grouped: bool) -> bool:
     return grouped and many.dim() == 4 and many.shape[1] != few.shape[1]
 
 
-def _products(query: torch.Tensor, key: torch.Tensor, grouped: bool, scale: float) -> torch.Tensor:
-    query, key = query.float() * scale, key.float()
+def _products(query: torch.Tensor, key: torch.Tensor, grouped: bool, scale: float, room: Scratch | None) -> torch.Tensor:
+    query, key = query.float(), key.float()
     shape = (*query.shape[:-1], key.shape[-2])
     if _grouped(query, key, grouped):
         b, h, r, d = query.shape
         query = query.reshape(b, key.shape[1], h // key.shape[1] * r, d)
-    return (query @ key.transpose(-2, -1)).reshape(shape)
+    if room is None:
+        return (query * scale @ key.transpose(-2, -1)).reshape(shape)
+    query, key = query.flatten(0, -3), key.flatten(0, -3)
+    made = room.like((*query.shape[:-1], key.shape[-2]), query.device)
+    return torch.baddbmm(made, query, key.transpose(-2, -1), beta=0, alpha=scale, out=made).view(shape)

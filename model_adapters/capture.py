@@ -42,7 +42,7 @@ def capture(
         inputs: from `model.prepare`.
         keep: which rows of which sites; all by default.
         edits: what to change during the run.
-        want: more to keep, of "hidden", "values", "queries", "heads", "gradients".
+        want: more to keep, of "hidden", "norms" (of hidden states), "values", "queries", "heads", "gradients".
         target: what gradients are taken of: a class (number or name), a token of an LVLM, or a function of the logits;
             the predicted class or likeliest token by default.
         scores: of an LVLM, how many of the last tokens get scores; all by default. An unembedding of a whole prompt costs
@@ -174,6 +174,7 @@ def result_of(
         logits=array(logits.float()),
         tokens=_tokens(model, inputs),
         hidden=hidden,
+        norms={(tower, n): states(t) for (_, tower, n), t in tap.recorder.norms.items()},
         values=by_site("values"),
         queries=by_site("queries"),
         keys=by_site("keys"),

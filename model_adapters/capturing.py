@@ -87,6 +87,8 @@ class Capture:
     """The prompt's tokens as text, for LVLMs."""
     hidden: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
     """(tower, layer) -> the layer's input; (tower, number of layers) -> the output of the last one."""
+    norms: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    """(tower, layer) -> [T] the lengths of the same states, made in the layer."""
     values: BySite[np.ndarray] = field(default_factory=lambda: BySite({}))
     """[H, W * K, D]."""
     queries: BySite[np.ndarray] = field(default_factory=lambda: BySite({}))

@@ -21,7 +21,7 @@ from model_adapters.where import chosen_rows
 _SEEN: weakref.WeakKeyDictionary[Model, dict[tuple, Seen]] = weakref.WeakKeyDictionary()
 _USUAL_WIDTH = 64
 """Of a head, where its values were not met (a site that calls softmax itself, with nothing kept)."""
-WANTS = ("hidden", "values", "queries", "heads", "gradients")
+WANTS = ("hidden", "norms", "values", "queries", "heads", "gradients")
 _SHARE = 0.8
 """How much of the free memory a capture may take."""
 

@@ -15,6 +15,7 @@ from model_adapters.events import Sdpa
 from model_adapters.fold import Fold, rows
 from model_adapters.later import Later
 from model_adapters.made_rows import all_heads, head_number, inside_windows, items, joined, row_chunks, row_numbers, untouched
+from model_adapters.scratch import Scratch
 from model_adapters.site import Keep, Site
 from model_adapters.where import RoleSource, chosen_rows
 
@@ -54,6 +55,7 @@ class Recorder:
     limit: int | None = None
     records: dict[tuple[int, Site], Record] = field(default_factory=dict)
     hiddens: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
+    norms: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
     hidden_sizes: dict[tuple[str, int], int] = field(default_factory=dict)
     """(tower, layer) -> the bytes that its hidden states of the first step would take, kept or not."""
     bytes: int = 0
@@ -64,6 +66,8 @@ class Recorder:
 
     def __post_init__(self) -> None:
         self._later: Later[Record] = Later(self._made_later)
+        self._room = Scratch()
+        self._kept: tuple[tuple[int, str, int], torch.Tensor, int] | None = None
 
     def _made_later(self, record: Record, made: torch.Tensor) -> None:
         self._single(record, made)
@@ -145,18 +149,31 @@ class Recorder:
             self.hidden_sizes[tower, layer] = hidden.numel() * 4
 
     def hidden(self, tower: str, layer: int, hidden: torch.Tensor, *, entry: bool) -> torch.Tensor:
-        """Keep the hidden states before a block (entry) or after the last one."""
+        """Keep the hidden states before a block (entry) or after the last one, or their norms."""
         key = (max(self.step, 0), tower, layer)
-        if "gradients" in self.want:
+        if {"hidden", "gradients"} <= self.want:
             if entry and not hidden.requires_grad:
                 hidden = hidden.detach().requires_grad_()
             self.hiddens[key] = hidden
-        else:
+        if self._are_kept(key, hidden):
+            return hidden
+        if "hidden" in self.want and "gradients" not in self.want:
             self.hiddens[key] = self._store(hidden.detach(), copy=True)
+        if "norms" in self.want:
+            self.norms[key] = self._store(torch.linalg.vector_norm(hidden.detach().float(), dim=-1))
+        self._kept = None if hidden.is_inference() else (key, hidden, hidden._version)
         return hidden
+
+    def _are_kept(self, key: tuple[int, str, int], hidden: torch.Tensor) -> bool:
+        """Whether these states, unchanged, are what the block before left behind."""
+        if self._kept is None:
+            return False
+        known, states, version = self._kept
+        return known == key and states is hidden and version == hidden._version
 
     def step_ends(self) -> None:
         """Move what was kept off the accelerator."""
+        self._kept = None
         for record in self._fresh:
             for name in ("weights", "queries", "keys", "values", "heads"):
                 value = getattr(record, name)
@@ -164,6 +181,7 @@ class Recorder:
                     setattr(record, name, value.cpu())
         if "gradients" not in self.want:
             self.hiddens = {k: v.cpu() for k, v in self.hiddens.items()}
+        self.norms = {k: v.cpu() for k, v in self.norms.items()}
         self._fresh.clear()
         self._waiting = 0
 
@@ -188,13 +206,15 @@ class Recorder:
             choose = self._heads
         self._reserve(record)
         found, numbers = [], list[torch.Tensor]()
+        room = self._room if self.keep.reduction else None
         for one, of_one in items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]:
             parts = []
             for place, chunk in enumerate(row_chunks(one, inside, queries)):
-                made = attention.weights(one, chunk) if edited is None else edited(attention.scores(one, chunk), chunk)
+                made = attention.weights(one, chunk, room) if edited is None else edited(attention.scores(one, chunk), chunk)
                 if place == len(numbers):
                     numbers.append(row_numbers(chunk, fold.windows, queries, made.device))
-                parts.append(self._partial(choose(rows(of_one.open(made))), site, numbers[place]))
+                part = self._partial(choose(rows(of_one.open(made))), site, numbers[place])
+                parts.append(part.clone() if room is not None and room.holds(part) else part)
             found.append(self._merged(parts, queries if inside is None else len(inside), fold.windows))
         result = found[0] if len(found) == 1 else torch.cat(found)
         record.weights = self._store(result if after is None else result[:, :, after])

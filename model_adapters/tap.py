@@ -53,7 +53,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             root: the model.
             keep: which rows to keep; everything by default.
             edits: what to change.
-            want: more to keep: "hidden", "values", "queries", "heads", "gradients".
+            want: more to keep: "hidden", "norms", "values", "queries", "heads", "gradients".
             batch: how many inputs the model is given at once.
             labels: the model's towers and layers (read from the module's names by default).
             roles: where the roles of rows come from, for selections by role.
@@ -77,7 +77,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, self.roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
-        self._blocks = Blocks(self.edits, self.recorder, "hidden" in self.want, self._scope, self.labels, kept)
+        self._blocks = Blocks(self.edits, self.recorder, bool(self.want & {"hidden", "norms"}), self._scope, self.labels, kept)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._declared: dict[str, int | None] = {}

@@ -36,7 +36,7 @@ def strength(batch: Batch, *, rings: tuple[int, ...] = (1,)) -> Iterator[Found]:
     yield _per_head(batch, names, of_site, lambda here: here.patches > 0)
 
 
-@measure(title="Sinks", tables=("heads", "layers"), kinds=("vit", "dual"), needs=("statistics", "hidden"))
+@measure(title="Sinks", tables=("heads", "layers"), kinds=("vit", "dual"), needs=("statistics", "norms"))
 def sinks(
     batch: Batch, *, factor: Annotated[float, Range(1, 1000)] = 10.0, deviations: Annotated[float, Range(1, 20)] = 6.0
 ) -> Iterator[Found]:
@@ -109,11 +109,10 @@ def _sink_keys(here: SitePlaces, sums: np.ndarray, factor: float) -> np.ndarray:
 
 
 def _norms(batch: Batch, site: Site, deviations: float) -> dict[str, np.ndarray]:
-    hidden = batch.seen.hidden.get((site.tower, site.layer))
-    if hidden is None:
+    norms = batch.seen.norms.get((site.tower, site.layer))
+    if norms is None:
         return {}
-    states = np.asarray(hidden, np.float32).reshape(len(batch.records), -1, np.shape(hidden)[-1])
-    norms = np.sqrt(np.einsum("btd,btd->bt", states, states))
+    norms = norms.reshape(len(batch.records), -1)
     here = batch.places[site.name]
     if here.windows == 1 and norms.shape[1] == here.keys and len(here.patch_keys):
         norms = norms[:, here.patch_keys]

@@ -112,11 +112,11 @@ class Batch:
 
     @cached_property
     def seen(self) -> ma.Capture:
-        """One pass with the statistics and hidden states that any measure of the study needs."""
+        """One pass with the statistics and norms of hidden states that any measure of the study needs."""
         keep = _PLAIN
         if "statistics" in self.looks.needs:
             keep = ma.Keep(sites=tuple(self.places), reduce=strength_reduction(self.places))
-        want = ("hidden",) if "hidden" in self.looks.needs else ()
+        want = ("norms",) if "norms" in self.looks.needs else ()
         return ma.capture(self.model, replace(self.inputs, many=True), keep=keep, want=want, edits=self.edits)
 
     @cached_property

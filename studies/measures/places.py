@@ -11,13 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from analysis.strength_rows import distances, hops
 from model_adapters import Capture, Layout, Reduction, Site
+from model_adapters.scratch import Scratch
 
 RECEIVED = ("patches", "class", "others")
 """Whose rows are added up per key, in this order."""
 _MOST = 64 * 2**20
+_CACHED = 2**20
+"""Bytes of logarithms that are made at a time: they stay in a processor's cache beside the weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +31,7 @@ class SitePlaces:
     sums: torch.Tensor
     """[3, Q] which rows belong to patches, the class token, others."""
     pairs: torch.Tensor
-    """[Q, K, F] float32: distance, self, and each ring of hops; zero in rows that are no patches."""
+    """[F, Q, K] float32: distance, self, and each ring of hops; zero in rows that are no patches."""
     patches: int
     windows: int
     keys: int
@@ -39,7 +43,7 @@ class SitePlaces:
     @property
     def width(self) -> int:
         """How many numbers each head has."""
-        return 3 * self.keys + self.pairs.shape[-1] + 1
+        return 3 * self.keys + len(self.pairs) + 1
 
 
 def places_of(capture: Capture, site: Site, rings: tuple[int, ...]) -> SitePlaces:
@@ -72,48 +76,40 @@ def _pairs(layout: Layout, patches: np.ndarray, rings: tuple[int, ...]) -> np.nd
         if len(queries) == len(keys):
             same &= np.eye(len(queries), dtype=bool)
         parts = [np.nan_to_num(away) / diagonal, same, *[steps == ring for ring in rings]]
-        found.append(np.stack(parts, -1).astype(np.float32) * patches[own][:, None, None])
-    return np.concatenate(found)
+        found.append(np.stack(parts).astype(np.float32) * patches[own][:, None])
+    return np.concatenate(found, 1)
 
 
 def strength_reduction(places: dict[str, SitePlaces]) -> Reduction:
     """Rows of weights [B, H, Q, K] -> sums [B, H, 3 K + F + 1]: received by key three times, pairs, entropy."""
-    scratch = _Scratch()
+    scratch = Scratch()
 
     def reduce(rows: torch.Tensor, site: Site, numbers: torch.Tensor) -> torch.Tensor:
         here = places[site.name]
         whole = len(numbers) == here.sums.shape[1]
         sums, pairs = (t.to(rows.device) for t in (here.sums, here.pairs))
-        sums, pairs = (sums, pairs) if whole else (sums[:, numbers], pairs[numbers])
+        sums, pairs = (sums, pairs) if whole else (sums[:, numbers], pairs[:, numbers])
         flat = rows.flatten(2)
         received = torch.matmul(sums, rows).flatten(2)
-        linear = flat @ pairs.flatten(0, 1)
+        linear = F.linear(flat, pairs.flatten(1))
         entropy = _entropies(rows, sums[0], scratch)
         return torch.cat([received, linear, entropy[..., None]], -1)
 
     return Reduction("strength", reduce, merge="sum", placed=True)
 
 
-def _entropies(rows: torch.Tensor, patches: torch.Tensor, scratch: _Scratch) -> torch.Tensor:
+def _entropies(rows: torch.Tensor, patches: torch.Tensor, scratch: Scratch) -> torch.Tensor:
     """[B, H]: the entropies of the patches' rows added up.
 
-    `torch.special.entr` takes three times as long, and a fresh array for the logarithms as long again.
+    `torch.special.entr` takes three times as long, and logarithms that do not stay in a processor's cache twice as long.
     """
-    logs = scratch.like(rows)
-    found = torch.log(rows, out=logs).mul_(rows).sum(-1)
-    if bool(torch.isnan(found).any()):  # a weight of exactly nothing has no logarithm
-        found = torch.clamp(rows, min=1e-30, out=logs).log_().mul_(rows).sum(-1)
-    return -(found @ patches)
-
-
-class _Scratch:
-    """Memory that one layer leaves to the next."""
-
-    def __init__(self) -> None:
-        self._held = torch.empty(0)
-
-    def like(self, rows: torch.Tensor) -> torch.Tensor:
-        """An array of this shape, holding anything."""
-        if self._held.numel() < rows.numel() or self._held.device != rows.device:
-            self._held = torch.empty(rows.numel(), device=rows.device)
-        return self._held[: rows.numel()].view(rows.shape)
+    made = torch.empty(rows.shape[:-1], device=rows.device)
+    heads = max(1, _CACHED // max(rows[:, :1].numel() * 4, 1))
+    parts = list(zip(rows.split(heads, 1), made.split(heads, 1), strict=True))
+    for part, found in parts:
+        torch.sum(torch.log(part, out=scratch.like(part.shape, part.device)).mul_(part), -1, out=found)
+    if bool(torch.isnan(made).any()):  # a weight of exactly nothing has no logarithm
+        for part, found in parts:
+            logs = torch.clamp(part, min=1e-30, out=scratch.like(part.shape, part.device)).log_()
+            torch.sum(logs.mul_(part), -1, out=found)
+    return -(made @ patches)

@@ -69,7 +69,7 @@ class Measure:
     kinds: frozenset[str]
     """Of models: "vit", "dual", "lvlm"."""
     needs: frozenset[str]
-    """Passes that it shares with others: "statistics", "hidden"."""
+    """Passes that it shares with others: "statistics", "norms"."""
     tables: tuple[str, ...]
     edited: bool
     """Whether it can look at a model under edits."""
