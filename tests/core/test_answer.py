@@ -148,6 +148,8 @@ def entropy(rows):
 
 second_moment = ma.Reduction("second moment", lambda rows: (rows**2).sum(2), merge="sum")
 largest_two = ma.Reduction("largest two", lambda rows: rows.topk(2, -1).values)
+two_keys = ma.Reduction("two keys", lambda rows: rows[..., 1:3])
+everything = ma.Reduction("everything", lambda rows: rows)
 
 KEPT = {
     "class": (ma.Keep(queries="class"), lambda w: w[:, :, [0]]),
@@ -166,6 +168,8 @@ KEPT = {
     "highest": (ma.Keep(reduce="highest", heads=(3,)), lambda w: w[:, [3]].max(-1)),
     "a sum of one's own": (ma.Keep(reduce=second_moment), lambda w: (w**2).sum(2)),
     "rows of one's own": (ma.Keep(reduce=largest_two), lambda w: np.sort(w, -1)[..., :-3:-1]),
+    "a part of the rows": (ma.Keep(reduce=two_keys), lambda w: w[..., 1:3]),
+    "the rows as they are": (ma.Keep(reduce=everything), lambda w: w),
 }
 
 
@@ -200,6 +204,14 @@ def test_numbered_rows_of_windows(way):
     mean = ma.capture(model, inputs, keep=ma.Keep(reduce="received", heads="mean"))
     for site in full.sites:
         np.testing.assert_allclose(mean.weights[site], full.weights[site].mean((1, 2))[:, None], atol=1e-6)
+
+
+def test_lengths_of_hidden_states_need_no_states(tower):
+    model, inputs, _ = tower
+    full, some = ma.capture(model, inputs, want={"hidden"}), ma.capture(model, inputs, keep=ma.Keep(sites="none"), want={"norms"})
+    assert list(some.norms) == list(full.hidden) and len(some.norms) > 2 and not some.hidden
+    for place, states in full.hidden.items():
+        np.testing.assert_allclose(some.norms[place], np.linalg.norm(states.astype(np.float64), axis=-1), rtol=1e-5)
 
 
 def test_half_precision_halves_the_bytes(tower):
