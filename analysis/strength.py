@@ -177,7 +177,19 @@ def attention_share(
             return np.einsum("bhqk,bk->bhq", window.weights, found_sinks(capture, site, sinks_by).astype(float))
         return given_to(window, receivers(window, to, sinks, sink_factor))
 
+    _check_receiver(capture, tower, to)
     return _matrix(capture, tower, rows, of_rows, f"share to {to}")
+
+
+def _check_receiver(capture: Capture, tower: str, to: Receiver) -> None:
+    """A share given to tokens that no layer has would read as a share of nothing."""
+    role = {"class": "class", "registers": "register"}.get(to)
+    if role is not None and not any(len(capture.layouts[site].keys.where(role)) for site in tower_sites(capture, tower)):
+        name = "class token" if to == "class" else "registers"
+        raise ValueError(
+            f"the share given to the {name} was asked for, but tower {tower!r} of {capture.model} has none. "
+            "to='self' and to='sinks' work."
+        )
 
 
 def found_sinks(capture: Capture, site: Site, by: SinkSign) -> np.ndarray:

@@ -25,8 +25,8 @@ FROM_CAPTURE = {
         importance_gradient.squared_gradient, importance_gradient.layer_relevance,
     )
 }  # fmt: skip
-NO_CLASS_TOKEN = {"top_mass", "cumulative_mass"}
-"""Methods that read the class token's rows unless told otherwise."""
+NO_CLASS_TOKEN = {"top_mass": {"rows": "patches"}, "cumulative_mass": {"rows": "patches"}, "attention_share": {"to": "self"}}
+"""Methods that read the class token's rows, or what it is given, unless told otherwise."""
 MODELS = (
     "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224", "vit_small_patch14_reg4_dinov2",
     "swin_tiny_patch4_window7_224", "crossvit_tiny_240", "pvt_v2_b0", "hf:clip", "bundled:vit",
@@ -54,8 +54,8 @@ def test_methods_run_on_a_capture_or_say_why_not(seen):
         if refusal is not None:
             assert refusal.startswith(find(name).title)
             continue
-        options = {"rows": "patches"} if name in NO_CLASS_TOKEN and "class_token" not in offered else {}
-        options |= {"site": 0} if name == "strength_map" else {}
+        options = NO_CLASS_TOKEN.get(name, {}) if "class_token" not in offered else {}
+        options = options | {"site": 0} if name == "strength_map" else {}
         values = function(capture, **options).values
         assert np.isfinite(values).any(), f"{name} says nothing of {model.name}"
     assert {"weights", "grid", "heads", "gradients"} <= offered

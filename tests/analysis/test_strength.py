@@ -208,6 +208,13 @@ def test_windows_are_read_one_by_one():
     assert strength_maps.map_rank(capture).values[0, 0] == 3
 
 
+def test_a_share_to_tokens_that_are_not_there_is_refused():
+    capture = hand_made([np.full((1, 4, 4), 0.25, np.float32)], grid=(2, 2), prefix=())
+    for to, name in (("class", "class token"), ("registers", "registers")):
+        with pytest.raises(ValueError, match=f"share given to the {name}.*to='self' and to='sinks' work"):
+            strength.attention_share(capture, to=to)
+
+
 def test_the_kept_rows_are_enough():
     whole = random_capture()
     rows = BySite({s: np.array([0]) for s in whole.sites})
