@@ -55,7 +55,7 @@ def test_methods_run_on_a_capture_or_say_why_not(seen):
             assert refusal.startswith(find(name).title)
             continue
         options = NO_CLASS_TOKEN.get(name, {}) if "class_token" not in offered else {}
-        options = options | {"site": 0} if name == "strength_map" else {}
+        options = {**options, "site": 0} if name == "strength_map" else options
         values = function(capture, **options).values
         assert np.isfinite(values).any(), f"{name} says nothing of {model.name}"
     assert {"weights", "grid", "heads", "gradients"} <= offered
