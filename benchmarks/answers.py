@@ -55,13 +55,14 @@ def signals() -> Iterator[Row]:
 
 def decoders() -> Iterator[Row]:
     """A caption under each fix that changes heads or contrasts two looks."""
-    model, inputs = lvlm()
     named: dict[str, tuple[Callable[[], fixes.FixOptions], float]] = {"VHR": (fixes.vision_heads_reinforced, 1.1)}
     named |= {title: (recipe, 2.1) for title, recipe in DECODERS.items()}
-    runs: list[Callable[[], object]] = [partial(_fixed, model, inputs, recipe) for recipe, _ in named.values()]
-    ratios = against(partial(_plain, model, inputs, CAPTION), runs, rounds=3)
-    for (title, (_, reach)), ratio in zip(named.items(), ratios, strict=True):
-        yield _row(f"{model.name}: {title}, {CAPTION} new tokens", ratio, reach)
+    for layers in LAYERS:
+        model, inputs = lvlm(layers)
+        runs: list[Callable[[], object]] = [partial(_fixed, model, inputs, recipe) for recipe, _ in named.values()]
+        ratios = against(partial(_plain, model, inputs, CAPTION), runs, rounds=3)
+        for (title, (_, reach)), ratio in zip(named.items(), ratios, strict=True):
+            yield _row(f"{model.name}: {title}, {CAPTION} new tokens", ratio, reach)
 
 
 def _plain(model: ma.Model, inputs: ma.Inputs, longest: int) -> None:

@@ -53,7 +53,7 @@ def throughput() -> Iterator[Row]:
                 with torch.no_grad():
                     own.forward(together([one.inputs for one in group]))
 
-        ratio = against(plainly, [lambda: run_shard(work, shard)], rounds=3)[0]
+        ratio = against(plainly, [lambda: run_shard(work, shard)])[0]
     wall, cpu = 1 / ratio.wall, 1 / ratio.cpu
     measured = f"{wall:.2f}x (processor time {cpu:.2f}x; plain {32 / ratio.plain:.1f} images/s)"
     what = "ViT-B/16: study of strength, sinks, class token, against plain passes"
