@@ -193,7 +193,4 @@ def family(able: Mapping[str, str], unable: Mapping[str, str]) -> None:
             }
         )  # fmt: skip
     st.dataframe(rows, key="family", hide_index=True, width="stretch", height="content")
-    st.caption(
-        "LOOK-M forgets the prompt only once it is read, so it has no place on the picture above: in Python "
-        "`generate_from_less(model, inputs, look_m(capture).kept)` of `model_adapters.shrunk_cache` answers so."
-    )
+    st.caption("LOOK-M forgets the prompt only once it is read, so it has no place on the picture above: see In the cache.")

@@ -15,6 +15,7 @@ from ui.results.fewer import Pruner
 from ui.results.fix import aligned
 
 if TYPE_CHECKING:
+    from analysis.words import Answer
     from model_adapters import Capture
     from ui.asking import Question
     from ui.jobs import Progress
@@ -156,18 +157,23 @@ def show_answers(bench: Bench, said: Reduced | None) -> None:
     st.markdown(f"**All {bench.total}** · {plain(answer.text)}")
     if said is None:
         return
-    words = fewer.words_in(said.generation.text)
+    st.markdown(f"**{said.plan.kept} left** · {marked(answer, said.generation.text)}")
+
+
+def marked(answer: Answer, other: str) -> str:
+    """Another answer as Markdown: its words that the first one does not have are marked."""
+    words = fewer.words_in(other)
     same = aligned([word.text for word in answer.words], [word.text for word in words]).same
     text, end = "", 0
     for word, kept in zip(words, same, strict=True):
-        text += plain(said.generation.text[end : word.start])
+        text += plain(other[end : word.start])
         text += plain(word.text) if kept else f":orange-background[{plain(word.text)}]"
         end = word.end
-    st.markdown(f"**{said.plan.kept} left** · {text}")
+    return text
 
 
 COSTS = (
-    ("FLOPs", "flops", lambda n: f"{n / 1e9:.2f} G"), ("Cache", "cache_bytes", lambda n: _bytes(n)),
+    ("FLOPs", "flops", lambda n: f"{n / 1e9:.2f} G"), ("Cache", "cache_bytes", lambda n: in_bytes(n)),
     ("Prompt", "prefill_seconds", lambda n: _milliseconds(n)), ("Per token", "token_seconds", lambda n: _milliseconds(n)),
 )  # fmt: skip
 """What a run costs: label, field, how it is written."""
@@ -214,7 +220,8 @@ def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _bytes(count: float) -> str:
+def in_bytes(count: float) -> str:
+    """A size as people write it."""
     return f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 

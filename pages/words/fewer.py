@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import asking, fewer_more, fewer_view, notes, page
+from ui import asking, fewer_cache, fewer_more, fewer_view, notes, page
 
 page.header("Fewer tokens", "How few visual tokens are enough?", about=("picture",))
 question = asking.bar()
@@ -23,13 +23,15 @@ with right:
     with numbers:
         fewer_view.show_numbers(bench, said, paid)
 fewer_view.refused(unable)
-several, layers, search, family = st.tabs(["Several pruners", "Layers", "Search", "The family"])
+several, layers, search, cache, family = st.tabs(["Several pruners", "Layers", "Search", "In the cache", "The family"])
 with several:
     fewer_more.curves(bench, pruner, able)
 with layers:
     fewer_more.layers(bench)
 with search:
     fewer_more.search(bench)
+with cache:
+    fewer_cache.forgetting(bench)
 with family:
     fewer_more.family(able, unable)
-notes.how_to_read(pruner.method, "ranking_similarity", "search_budgets", "map_rank")
+notes.how_to_read(pruner.method, "ranking_similarity", "search_budgets", "map_rank", fewer_cache.METHOD)

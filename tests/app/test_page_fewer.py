@@ -17,7 +17,7 @@ from tests.zoo import hf
 from ui import session
 from ui.pictures import picture
 from ui.results import fewer
-from ui.results.fix_snippet import Asking, search_snippet
+from ui.results.fix_snippet import Asking, cache_snippet, search_snippet
 from world.coco import export_coco
 from world.datasets import TEST_UNBIASED
 
@@ -147,11 +147,34 @@ def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):
     assert scope["shown"].counts.tolist() == found.plan.counts.tolist()
 
 
+def test_a_cache_forgets_the_image_and_the_answer_is_written_from_what_stays(own_jobs):
+    given = {"few-look_m-recent": "0.05", "few-look_m-heavy": "0.2", "few-merge": "dropped"}
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), ready)
+    next(button for button in page.button if button.label == "Answer from this cache").click()
+    settled(page, lambda page: "Keys and values of the prompt" in texts(page) and ready(page))
+    scope: dict = {}
+    asking = Asking("bundled:lvlm", "pretrained", ("scene:12",), "what is in the picture?", 32, ma.Greedy())
+    exec(cache_snippet(asking, "look_m", {"recent": 0.05, "heavy": 0.2, "first": "image"}, "dropped"), scope)
+    shown, found = scope["shown"], scope["found"]
+    whole = ma.generate(scope["model"], scope["inputs"], max_new_tokens=32).text
+    assert f"{len(shown.kept[0])} of {len(shown.rows)} tokens in each layer" in texts(page)
+    said = texts(page).replace(":orange-background[", "").replace("]", "").replace("\\", "")
+    assert f"**{shown.share:.0%} of it** · {found.generation.text}" in said and f"**Whole cache** · {whole}" in said
+    assert found.generation.text != whole and ":orange-background[" in texts(page)
+    assert f"{found.cache_bytes / 1e6:.2f} MB instead of {found.whole_bytes / 1e6:.2f} MB" in said
+    assert found.cache_bytes == pytest.approx(found.whole_bytes * shown.share)
+
+
+def test_a_cache_of_nothing_is_refused(own_jobs):
+    given = {"few-look_m-recent": "0", "few-look_m-heavy": "0"}
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), ready)
+    assert any("some of the prompt must stay" in each.value for each in page.info)
+
+
 def test_layers_and_the_family_are_told():
     page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
     table = next(each.value for each in page.dataframe if "Member" in each.value)
     assert len(table) == len(FAMILY) == len(set(table["Member"])) and set(table["Here"]) == {"works", "not built in"}
-    assert "generate_from_less(model, inputs, look_m(capture).kept)" in texts(page)
     assert "Do layers rank the visual tokens alike?" in texts(page)
 
 

@@ -119,6 +119,21 @@ def fewer_snippet(asking: Asking, pruner: Pruner, amount: int) -> str:
     return _script(["import model_adapters as ma", *imports], lines)
 
 
+def cache_snippet(asking: Asking, method: str, options: dict[str, Any], merge: str) -> str:
+    """What the cache remembers as `shown`, and the answer that is written from it as `found`."""
+    function: Any = analysis.find(method).function
+    imports, lines = asking.lines()
+    imports += [
+        f"from {function.__module__} import {function.__name__}", "from model_adapters.shrunk_cache import generate_from_less"
+    ]
+    lines += [
+        "capture = ma.capture(model, inputs)",
+        f"shown = {function.__name__}(capture, {_given(tuple(options.items()))})",
+        f"found = generate_from_less(model, inputs, shown.kept, merge={merge!r}, max_new_tokens={asking.longest})",
+    ]
+    return _script(["import model_adapters as ma", *imports], lines)
+
+
 def layers_snippet(asking: Asking, method: str, options: dict[str, Any]) -> str:
     """What layers say about themselves on one prompt."""
     function: Any = analysis.find(method).function
