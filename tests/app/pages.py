@@ -32,3 +32,14 @@ def settled(test: AppTest, done: Callable[[AppTest], object], seconds: float = 1
         time.sleep(0.2)
     assert not test.exception, test.exception
     return test
+
+
+def texts(page: AppTest) -> str:
+    """All that a page says in words."""
+    kinds = ("subheader", "markdown", "caption", "info", "warning", "error")
+    return "\n".join(str(each.value) for kind in kinds for each in page.get(kind))
+
+
+def explained(page: AppTest) -> bool:
+    """Whether a page has come to its last lines, and waits for nothing."""
+    return any(each.label == "How to read this" for each in page.expander) and not page.get("progress")

@@ -10,12 +10,7 @@ from tests.app.pages import opened, settled
 from ui import index_html, session
 from world.vocabulary import CATEGORIES
 
-
-@pytest.fixture(autouse=True)
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
+pytestmark = pytest.mark.usefixtures("own_jobs")
 
 
 def test_the_first_run_paints_without_waiting_for_the_model(monkeypatch):

@@ -8,7 +8,7 @@ from scipy.special import softmax
 
 import model_adapters as ma
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
-from tests.app.pages import opened, settled
+from tests.app.pages import opened, settled, texts
 from tests.zoo import hf
 from ui import session
 from ui.jobs import Progress
@@ -36,13 +36,6 @@ def models():
     return {name: ma.wrap(*hf.build(name), name=f"hf:{name}") for name in ("llava_next", "qwen2_5_vl")}
 
 
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
-
-
 def idle():
     return all(job.future.done() for job in list(session.jobs()._jobs.values()))
 
@@ -56,10 +49,6 @@ def shown(page, **query):
         return len(quiet) > 1
 
     return settled(opened(page, **query), done)
-
-
-def texts(test):
-    return " ".join(element.value for kind in ("markdown", "info", "caption", "error") for element in getattr(test, kind))
 
 
 LONG = ("look/attention", "heads/patterns")

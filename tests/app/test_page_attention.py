@@ -10,7 +10,7 @@ import pytest
 import analysis
 import model_adapters as ma
 from tests.app.pages import opened, settled
-from ui import looking_parts, pictures, session
+from ui import looking_parts, pictures
 from ui.jobs import Progress
 from ui.results import looking
 
@@ -18,13 +18,6 @@ from ui.results import looking
 @pytest.fixture(scope="module")
 def subject():
     return ma.subject(ma.load("bundled:vit"), pictures.picture("scene:3").array)
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def badges(page) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 import model_adapters as ma
 from tests.app.pages import opened, settled
 from tests.app.small_models import small_vit_without_class_token
-from ui import pictures, session
+from ui import pictures
 from ui.jobs import Progress
 from ui.point_map.points import Tokens
 from ui.results import embedding, embedding_maps, embedding_tokens
@@ -182,13 +182,6 @@ def test_a_model_without_queries_says_so_and_what_can_be_shown():
     settled(opened("look/embedding", model="bundled:swin", show="states"), ready)
     page = settled(opened("look/embedding", model="bundled:clip", tower="text"), lambda page: page.info)
     assert "no place on a picture" in page.info[0].value
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def test_a_model_without_a_class_token_is_shown_too(monkeypatch, own_jobs):

@@ -12,29 +12,13 @@ import model_adapters as ma
 from analysis.visual_tokens import FAMILY, answer_loss, dropping, search_budgets
 from analysis.words import answer_runner
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
-from tests.app.pages import opened, settled
+from tests.app.pages import explained, opened, settled, texts
 from tests.zoo import hf
-from ui import session
 from ui.pictures import picture
 from ui.results import fewer
 from ui.results.fix_snippet import Asking, cache_snippet, search_snippet
 from world.coco import export_coco
 from world.datasets import TEST_UNBIASED
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
-
-
-def texts(page) -> str:
-    return "\n".join(str(each.value) for kind in ("markdown", "caption", "info", "error") for each in page.get(kind))
-
-
-def ready(page) -> bool:
-    return any(each.label == "How to read this" for each in page.expander) and not page.get("progress")
 
 
 def numbers(page) -> dict[str, list[str]]:
@@ -50,7 +34,7 @@ def board(page) -> dict:
 
 
 def test_a_quarter_of_the_tokens_is_shown_first_with_answer_and_numbers():
-    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12"), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12"), explained)
     model = ma.load("bundled:lvlm")
     inputs = model.prepare(image=picture("scene:12").array, text="what is in the picture?")
     plan = analysis.find("fastv").function(fewer.seen(model, inputs), keep=36)
@@ -69,58 +53,58 @@ def test_a_quarter_of_the_tokens_is_shown_first_with_answer_and_numbers():
 
 
 def test_the_budget_of_the_link_is_shown_and_words_that_differ_are_marked():
-    page = settled(opened("words/fewer", model="bundled:lvlm", pruner="random_visual", budget="4"), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", pruner="random_visual", budget="4"), explained)
     assert "**3 left**" in texts(page) or "**4 left**" in texts(page)
     assert ":orange-background[" in texts(page) and "parts at token" in numbers(page)["Answer"][0]
     assert board(page)["amounts"][board(page)["start"]] == 3
 
 
 def test_another_pruner_and_its_options():
-    page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm"), explained)
     page.selectbox(key="pruner").set_value("pooled_visual")
-    settled(page, ready)
+    settled(page, explained)
     assert "Merged tokens have no masked counterpart" in texts(page) and "pooled_visual" in page.query_params["pruner"]
     page.selectbox(key="pruner").set_value("visual_window")
-    settled(page, ready)
+    settled(page, explained)
     assert "Nothing is dropped here" in texts(page) and board(page)["said"][:2] == ["window 1 × 1", "window 3 × 3"]
     page.selectbox(key="pruner").set_value("visual_heads")
-    settled(page, ready)
+    settled(page, explained)
     assert "some heads give visual tokens no weight" in texts(page)
     assert board(page)["said"][board(page)["start"]] == "25 % of the heads blind"
     page.selectbox(key="pruner").set_value("visual_exit")
-    settled(page, ready)
+    settled(page, explained)
     sent = board(page)
     assert sent["said"][sent["start"]] == "none from layer 2 on" and sent["counts"][sent["start"]] == [144, 144, 0, 0, 0, 0]
     assert "**0 left**" in texts(page) and "Really dropped" in texts(page)
     page.selectbox(key="pruner").set_value("fastv")
-    settled(page, ready)
+    settled(page, explained)
     page.slider(key="fewer-fastv-layer").set_value(1)
-    settled(page, ready)
+    settled(page, explained)
     assert board(page)["counts"][0][0] == 144 and board(page)["counts"][0][1] == 1
 
 
 def test_pruners_are_compared_when_asked(own_jobs):
     link = {"few-pruners": "fastv", "few-asked": "pope", "few-n": "4"}
-    page = settled(opened("words/fewer", model="bundled:lvlm", **link), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", **link), explained)
     estimate = next(each.value for each in page.caption if "answers of at most" in each.value)
     assert estimate.startswith(f"{8 * (1 + 3 * 5)} answers of at most 3 tokens, about")
     next(button for button in page.button if button.label == "Compare pruners").click()
-    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and ready(page))
+    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and explained(page))
     assert "8 yes/no questions" in texts(page) and "scene:200 to scene:203" in texts(page)
     next(pick for pick in page.button_group if pick.key == "few-curve").set_value("accuracy")
-    settled(page, ready)
+    settled(page, explained)
     assert not page.error
 
 
 def test_pruners_are_compared_on_annotated_images(own_jobs, tmp_path):
     link = {"few-pruners": "fastv", "few-asked": "pope", "few-n": "4", "few-pictures": "coco"}
-    page = settled(opened("words/fewer", model="bundled:lvlm", **link), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", **link), explained)
     assert any("where the annotations lie" in each.value for each in page.info)
     export_coco((TEST_UNBIASED[n] for n in range(260, 264)), tmp_path)
     page.text_input(key="few-annotations").set_value(str(tmp_path / "annotations.json"))
     settled(page, lambda page: any(each.label == "Compare pruners" for each in page.button))
     next(button for button in page.button if button.label == "Compare pruners").click()
-    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and ready(page))
+    settled(page, lambda page: any(pick.key == "few-curve" for pick in page.button_group) and explained(page))
     assert "on 4 pictures" in texts(page) and "at most 16 new tokens" in texts(page) and not page.error
     page.text_input(key="few-annotations").set_value("/nowhere.json")
     settled(page, lambda page: any(each.label == "Compare pruners" for each in page.button))
@@ -130,10 +114,10 @@ def test_pruners_are_compared_on_annotated_images(own_jobs, tmp_path):
 
 
 def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):
-    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **{"few-allowed": "0.2"}), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **{"few-allowed": "0.2"}), explained)
     assert any("Prompt and answer are read about" in each.value for each in page.caption)
     next(button for button in page.button if button.label == "Search").click()
-    settled(page, lambda page: "nats, after" in texts(page) and ready(page))
+    settled(page, lambda page: "nats, after" in texts(page) and explained(page))
     model = ma.load("bundled:lvlm")
     inputs = model.prepare(image=picture("scene:12").array, text="what is in the picture?")
     ids = [token.id for token in ma.generate(model, inputs, max_new_tokens=32).tokens]
@@ -149,9 +133,9 @@ def test_a_search_finds_how_few_tokens_each_layer_needs(own_jobs):
 
 def test_a_cache_forgets_the_image_and_the_answer_is_written_from_what_stays(own_jobs):
     given = {"few-look_m-recent": "0.05", "few-look_m-heavy": "0.2", "few-merge": "dropped"}
-    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), explained)
     next(button for button in page.button if button.label == "Answer from this cache").click()
-    settled(page, lambda page: "Keys and values of the prompt" in texts(page) and ready(page))
+    settled(page, lambda page: "Keys and values of the prompt" in texts(page) and explained(page))
     scope: dict = {}
     asking = Asking("bundled:lvlm", "pretrained", ("scene:12",), "what is in the picture?", 32, ma.Greedy())
     exec(cache_snippet(asking, "look_m", {"recent": 0.05, "heavy": 0.2, "first": "image"}, "dropped"), scope)
@@ -167,12 +151,12 @@ def test_a_cache_forgets_the_image_and_the_answer_is_written_from_what_stays(own
 
 def test_a_cache_of_nothing_is_refused(own_jobs):
     given = {"few-look_m-recent": "0", "few-look_m-heavy": "0"}
-    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), explained)
     assert any("some of the prompt must stay" in each.value for each in page.info)
 
 
 def test_layers_and_the_family_are_told():
-    page = settled(opened("words/fewer", model="bundled:lvlm"), ready)
+    page = settled(opened("words/fewer", model="bundled:lvlm"), explained)
     table = next(each.value for each in page.dataframe if "Member" in each.value)
     assert len(table) == len(FAMILY) == len(set(table["Member"])) and set(table["Here"]) == {"works", "not built in"}
     assert "Do layers rank the visual tokens alike?" in texts(page)
@@ -188,7 +172,7 @@ def test_other_models_lose_tokens_or_say_why_not(family, monkeypatch, own_jobs):
     module, processor = hf.build(family)
     model = ma.wrap(module, processor, name="hf:small", kind="lvlm")
     monkeypatch.setattr(ma, "load", lambda name, **options: model)
-    page = settled(opened("words/fewer", model="hf:small", longest="5", ask="Is there a red ball?"), ready)
+    page = settled(opened("words/fewer", model="hf:small", longest="5", ask="Is there a red ball?"), explained)
     assert not page.error and "Really dropped" in texts(page)
     assert len(board(page)["panels"]) == {"llava_next": 2, "qwen2_5_vl": 1}[family]
     refused = next(each for each in page.expander if "not offered" in each.label)

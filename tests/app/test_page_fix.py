@@ -8,28 +8,13 @@ import pytest
 
 import model_adapters as ma
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
-from tests.app.pages import opened, settled
+from tests.app.pages import explained, opened, settled, texts
 from tests.zoo import hf
-from ui import fix_columns, session
+from ui import fix_columns
 from ui.pictures import picture
 from ui.results.fix import Fix
 
 NAMES = ["visual_contrastive_decoding", "vision_heads_reinforced", "random_heads_silenced"]
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
-
-
-def texts(page) -> str:
-    return "\n".join(str(each.value) for kind in ("markdown", "caption", "info", "error") for each in page.get(kind))
-
-
-def ready(page) -> bool:
-    return any(each.label == "How to read this" for each in page.expander) and not page.get("progress")
 
 
 def lines(page) -> list[list[dict]]:
@@ -40,7 +25,7 @@ def lines(page) -> list[list[dict]]:
 
 @pytest.fixture(scope="module")
 def page():
-    return settled(opened("words/fix", model="bundled:lvlm", image="scene:7"), ready)
+    return settled(opened("words/fix", model="bundled:lvlm", image="scene:7"), explained)
 
 
 def test_the_first_answer_stands_beside_three_fixes_with_costs_and_log_probabilities(page):
@@ -55,7 +40,7 @@ def test_what_is_said_is_what_the_model_says_under_each_fix():
     inputs = model.prepare(image=picture("scene:7").array, text="what is in the picture?")
     expected = [ma.generate(model, inputs, max_new_tokens=32).text]
     expected += [ma.generate(model, inputs, max_new_tokens=32, **Fix(name).keywords(ma.Greedy())).text for name in NAMES]
-    page = settled(opened("words/fix", model="bundled:lvlm", image="scene:7"), ready)
+    page = settled(opened("words/fix", model="bundled:lvlm", image="scene:7"), explained)
     shown = lines(page)
     assert ["".join(c["text"] for c in chips) for chips in shown] == [text.replace(" ", "") for text in expected]
     assert all(not c["mark"] for c in shown[0]) and any(c["mark"] == "changed" for c in shown[2])
@@ -65,30 +50,30 @@ def test_what_is_said_is_what_the_model_says_under_each_fix():
 def test_an_option_runs_that_fix_again_and_stands_in_the_link(page):
     name = "fix-vision_heads_reinforced-alpha"
     page.slider(key=name).set_value(1.0)
-    settled(page, ready)
+    settled(page, explained)
     assert page.query_params[name] in (["1.0"], "1.0")
     assert all(not chip["mark"] for chip in lines(page)[2])
     assert page.slider(key="fix-vision_heads_reinforced-last").max == 6
 
 
 def test_a_control_and_fewer_columns():
-    page = settled(opened("words/fix", model="bundled:lvlm", fixes="sampled"), ready)
+    page = settled(opened("words/fix", model="bundled:lvlm", fixes="sampled"), explained)
     assert texts(page).count("/ token") == 2 and len(lines(page)) == 2
 
 
 def test_changes_of_maps_are_shown_against_the_plain_one():
     link = {"fix-maps": "change", "fixes": "pay_attention_to_image"}
-    page = settled(opened("words/fix", model="bundled:lvlm", **link), ready)
+    page = settled(opened("words/fix", model="bundled:lvlm", **link), explained)
     assert page.get("bidi_component") and not page.error
     assert texts(page).count("of it on the image") == 2
 
 
 def test_a_word_of_a_fixed_answer_can_be_chosen_by_the_link():
-    page = settled(opened("words/fix", model="bundled:lvlm", image="scene:7", said="2.6"), ready)
+    page = settled(opened("words/fix", model="bundled:lvlm", image="scene:7", said="2.6"), explained)
     assert "This answer does not say it." not in texts(page) and not page.error
     chosen = [each for each in page.caption if "said instead" in each.value or "of it on the image" in each.value]
     assert len(chosen) == 4
-    strange = settled(opened("words/fix", model="bundled:lvlm", image="scene:7", said="9.x"), ready)
+    strange = settled(opened("words/fix", model="bundled:lvlm", image="scene:7", said="9.x"), explained)
     assert not strange.error
 
 
@@ -98,7 +83,7 @@ def test_a_fix_is_measured_over_pictures_with_recall_beside_it(own_jobs):
     estimate = next(each.value for each in page.caption if "6 answers for each" in each.value)
     assert "8 pictures" in estimate and "about" in estimate
     next(button for button in page.button if button.label == "Measure").click()
-    settled(page, lambda page: page.dataframe and ready(page))
+    settled(page, lambda page: page.dataframe and explained(page))
     table = page.dataframe[0].value
     assert {"POPE accuracy", "POPE recall", "CHAIR i", "CHAIR s", "Recall"} <= set(table[""])
     said = texts(page)
@@ -115,15 +100,15 @@ def test_a_folder_that_is_not_there_is_refused(own_jobs):
 
 
 def test_without_a_picture_fixes_say_why_and_no_map_is_shown():
-    page = settled(opened("words/fix", model="bundled:lvlm", given="nothing", fixes="visual_contrastive_decoding"), ready)
+    page = settled(opened("words/fix", model="bundled:lvlm", given="nothing", fixes="visual_contrastive_decoding"), explained)
     assert "nothing to put noise in" in texts(page) and "no picture in this question" in texts(page)
 
 
 def test_no_fix_is_an_answer_too():
     page = opened("words/fix", model="bundled:lvlm")
-    settled(page, ready)
+    settled(page, explained)
     page.multiselect(key="fixes").set_value([])
-    settled(page, ready)
+    settled(page, explained)
     assert "Choose a fix above" in texts(page) and len(lines(page)) == 1
 
 
@@ -133,7 +118,7 @@ def test_other_models_are_fixed_or_say_what_they_lack(family, monkeypatch, own_j
     model = ma.wrap(module, processor, name="hf:small", kind="lvlm")
     monkeypatch.setattr(ma, "load", lambda name, **options: model)
     link = {"fixes": "visual_contrastive_decoding,contrast_with_outliers", "longest": "6", "ask": "Is there a red ball?"}
-    page = settled(opened("words/fix", model="hf:small", **link), ready)
+    page = settled(opened("words/fix", model="hf:small", **link), explained)
     assert not page.error and texts(page).count("/ token") == 2
     reasons = {"llava_next": "cuts the picture into tiles or windows", "qwen2_5_vl": "makes 196 image tokens of 16 patches"}
     said = reasons[family]

@@ -8,27 +8,12 @@ import pytest
 
 import model_adapters as ma
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
-from tests.app.pages import opened, settled
+from tests.app.pages import explained, opened, settled, texts
 from tests.zoo import hf
 from ui import session
 from ui.results import triage
 from world.coco import export_coco
 from world.datasets import TEST_UNBIASED
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
-
-
-def texts(page) -> str:
-    return "\n".join(str(each.value) for kind in ("markdown", "caption", "info", "error", "subheader") for each in page.get(kind))
-
-
-def ready(page) -> bool:
-    return any(each.label == "How to read this" for each in page.expander) and not page.get("progress")
 
 
 def word_of(page, text: str):
@@ -56,7 +41,7 @@ def snippet_of(page, call: str) -> str:
 
 
 def test_flow_answers_before_a_control_is_touched_and_follows_them():
-    page = settled(opened("words/flow", model="bundled:lvlm"), ready)
+    page = settled(opened("words/flow", model="bundled:lvlm"), explained)
     told = texts(page)
     assert re.search(r"“ball” looks at the image most in layer \*\*\d\*\*", told)
     assert "Hidden from layer" in told and "Half of the words are decided" in told
@@ -65,13 +50,13 @@ def test_flow_answers_before_a_control_is_touched_and_follows_them():
     settled(page, lambda page: "The question looks at the image most" in texts(page))
     assert page.query_params["asks"] == "question"
     word_of(page, "Patches show").set_value("chosen")
-    settled(page, ready)
+    settled(page, explained)
     assert "lens_word_map" in "\n".join(each.value for each in page.code)
 
 
 @pytest.mark.parametrize("call", ["word_shares(answer", "exit_curve(answer", "answer_lens(answer", "patch_words(answer"])
 def test_what_flow_gives_away_runs(call):
-    page = settled(opened("words/flow", model="bundled:lvlm"), ready)
+    page = settled(opened("words/flow", model="bundled:lvlm"), explained)
     space: dict[str, object] = {}
     exec(snippet_of(page, call), space)  # noqa: S102 (a snippet that the app itself wrote)
     assert space["shown"] is not None
@@ -84,7 +69,7 @@ def test_a_question_about_nothing_seen_says_what_is_missing(path):
 
 
 def test_truth_tells_what_the_numbers_mean_and_which_signals_fail():
-    page = settled(opened("words/truth", model="bundled:lvlm", image="scene:212"), ready)
+    page = settled(opened("words/truth", model="bundled:lvlm", image="scene:212"), explained)
     told = texts(page)
     assert "**Wrong**" in told and re.search(r"% of true words", told) and "fails" in told
     assert "Held against 722 words of bundled:lvlm" in told
@@ -98,14 +83,14 @@ def test_truth_tells_what_the_numbers_mean_and_which_signals_fail():
 
 
 def test_a_mark_has_no_signals_and_is_not_said_to_lack_a_reference():
-    page = settled(opened("words/truth", model="bundled:lvlm", word="9"), ready)
+    page = settled(opened("words/truth", model="bundled:lvlm", word="9"), explained)
     assert any("This is a mark" in each.value for each in page.info) and "no reference" not in texts(page)
-    page = settled(opened("words/flow", model="bundled:lvlm", word="9"), ready)
+    page = settled(opened("words/flow", model="bundled:lvlm", word="9"), explained)
     assert "“,” looks at the image most" in texts(page)
 
 
 def test_a_row_of_the_triage_leads_to_its_word():
-    page = settled(opened("words/truth", model="bundled:lvlm", **{"triage-count": "8"}), ready)
+    page = settled(opened("words/truth", model="bundled:lvlm", **{"triage-count": "8"}), explained)
     triaged(page)
     look = button(page, "Look")
     said = [each.proto.body for each in page.get("html") if "text-decoration-thickness" in each.proto.body][0]
@@ -114,7 +99,7 @@ def test_a_row_of_the_triage_leads_to_its_word():
     settled(page, lambda page: f"“{word}”" in [each.value for each in page.subheader])
     assert page.query_params["image"].startswith("scene:2") and "word" in page.query_params
     next(each for each in page.toggle if each.key == "wrong").set_value(True)
-    settled(page, ready)
+    settled(page, explained)
     assert all("right" not in each.value or "wrong" in each.value for each in page.markdown if ":material/c" in each.value[:14])
 
 
@@ -144,7 +129,7 @@ def test_a_labelled_folder_becomes_a_reference_and_a_score(tmp_path, own_jobs):
     triaged(page)
     assert "first mentions of things" in texts(page)
     button(page, "Fit a combined score on these words").click()
-    settled(page, lambda page: ready(page) and any(each.key == "drop-score" for each in page.button))
+    settled(page, lambda page: explained(page) and any(each.key == "drop-score" for each in page.button))
     count = int(re.search(r"logistic regression on (\d+) words of bundled:lvlm", texts(page)).group(1))
     assert 40 < count < 90
     word_of(page, "Held against").set_value("own")
@@ -165,7 +150,7 @@ def test_other_models_flow_and_have_signals_without_a_reference(family, monkeypa
     model = ma.wrap(module, processor, name="hf:small", kind="lvlm")
     monkeypatch.setattr(ma, "load", lambda name, **options: model)
     page = opened("words/flow", model="hf:small", longest="6", ask="Is there a red ball?")
-    settled(page, lambda page: ready(page) and "decided" in texts(page))
+    settled(page, lambda page: explained(page) and "decided" in texts(page))
     assert not page.error
     page = opened("words/truth", model="hf:small", longest="6", ask="Is there a red ball?", **{"triage-count": "8"})
     # A small random model may begin with signs that are no word.

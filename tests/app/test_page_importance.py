@@ -12,7 +12,7 @@ import model_adapters as ma
 from model_adapters import edits
 from tests.app.pages import opened, settled
 from tests.app.small_models import small_vit_without_class_token
-from ui import head_choice, pictures, session, set_jobs
+from ui import head_choice, pictures, set_jobs
 from ui.jobs import Progress
 from ui.results import heads, importance
 from ui.results import importance_agreement as agreement
@@ -161,13 +161,6 @@ def test_a_metric_that_a_model_cannot_give_says_why():
     page = settled(opened("heads/importance", model="bundled:swin", against="head_contributions"), lambda page: page.info)
     assert any("not offered here" in info.value and "VisionTransformer" in info.value for info in page.info)
     assert len(page.dataframe) > 0
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def test_a_model_without_classes_is_refused_with_what_would_work(monkeypatch, own_jobs):

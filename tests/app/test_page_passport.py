@@ -9,7 +9,7 @@ import model_adapters as ma
 from model_adapters import edits
 from tests.app.pages import opened, settled
 from tests.app.small_models import small_vit_without_class_token
-from ui import overlays, pictures, sentences, session
+from ui import overlays, pictures, sentences
 from ui.jobs import Progress
 from ui.results import heads, passport
 
@@ -141,13 +141,6 @@ def test_windows_have_passports_too():
     page = settled(opened("heads/passport", model="bundled:swin", layer="5", head="1", portrait="8"), sentence)
     page = settled(page, lambda page: "looks" in sentence(page))
     assert "Layer 5, head 1" in sentence(page)
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def test_a_model_without_answers_has_a_portrait_and_says_what_is_missing(monkeypatch, own_jobs):

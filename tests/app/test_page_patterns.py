@@ -14,7 +14,7 @@ from analysis.head_types import head_types
 from analysis.patterns import aligned_maps, pattern_pca
 from tests.app.pages import opened, settled
 from tests.app.small_models import small_vit_without_class_token
-from ui import pictures, session
+from ui import pictures
 from ui.head_map import head_map
 from ui.jobs import Progress
 from ui.point_map.points import STEPS, pattern_bytes, trimmed
@@ -36,13 +36,6 @@ def vit():
 @pytest.fixture(scope="module")
 def found(vit):
     return passport.portraits(vit, IDS, None, "vision", Progress())
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def captures_of(model):

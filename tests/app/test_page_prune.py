@@ -15,7 +15,7 @@ from analysis.token_reduction import evit
 from model_adapters import AdapterError
 from model_adapters.edits import Gate, Skip
 from model_adapters.slimming import load_slim
-from tests.app.pages import opened, settled
+from tests.app.pages import opened, settled, texts
 from ui import prune_more, prune_view
 from ui.jobs import Progress
 from ui.pictures import picture
@@ -174,10 +174,6 @@ def test_numbers_are_said_as_people_say_them():
 
 def metrics(page):
     return {metric.label: metric.value for metric in page.metric}
-
-
-def texts(page):
-    return " ".join(element.value for kind in ("markdown", "info", "caption") for element in getattr(page, kind))
 
 
 def test_the_page_starts_from_heads_that_were_sent_and_puts_them_back(bench):

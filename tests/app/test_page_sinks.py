@@ -7,7 +7,7 @@ import pytest
 
 import model_adapters as ma
 from model_adapters.edits import Block
-from tests.app.pages import opened, settled
+from tests.app.pages import opened, settled, texts
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results import sinks, sinks_set
@@ -93,10 +93,6 @@ def test_what_ifs_count_their_runs(planted):
     rows = sinks_set.whatifs(model, capture, asked, over, progress, draws=2)
     assert [row.name for row in rows] == list(sinks_set.offered(capture, asked, over))
     assert progress.done == 1 and progress.note == "run 14 of 14"  # two scenes: one run as it is, two what-ifs, three sets
-
-
-def texts(page):
-    return " ".join(element.value for kind in ("markdown", "info", "caption") for element in getattr(page, kind))
 
 
 def test_the_page_answers_at_once_and_leads_to_the_planted_sink():

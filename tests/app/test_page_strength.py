@@ -9,7 +9,7 @@ import analysis
 import model_adapters as ma
 from tests.app.pages import opened, settled
 from tests.app.small_models import small_vit_without_class_token
-from ui import pictures, session
+from ui import pictures
 from ui.jobs import Progress
 from ui.results import heads, strength
 
@@ -108,13 +108,6 @@ def test_windows_and_missing_class_tokens_are_refused_with_a_sentence():
     assert any("lie in windows" in info.value for info in page.info)
     page = settled(opened("heads/strength", model="bundled:swin", strength="attention_share"), lambda page: page.info)
     assert any("this tower has none" in info.value for info in page.info)
-
-
-@pytest.fixture
-def own_jobs():
-    session.jobs.cache_clear()
-    yield
-    session.jobs.cache_clear()
 
 
 def test_a_shaken_model_without_a_class_token_shows_its_distances(monkeypatch, own_jobs):
