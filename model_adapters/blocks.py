@@ -12,8 +12,8 @@ from model_adapters.added import Added
 from model_adapters.edits import AddTokens, DropTokens, Edit, MergeTokens, SetHidden, Skip
 from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_hidden, find_output, with_output
+from model_adapters.kept_states import KeptStates
 from model_adapters.labels import Label, Labels
-from model_adapters.recorder import Recorder
 from model_adapters.residual import ADDITIONS, Reduce, Stream, reduced
 from model_adapters.site import Site
 from model_adapters.survivors import Kept, Survivors
@@ -26,13 +26,11 @@ ScopeOf = Callable[[Site, int, int, int, slice, torch.device], Scope]
 class Blocks:
     """The blocks being run, and the edits that act on their hidden states and residual streams."""
 
-    def __init__(
-        self, edits: tuple[Edit, ...], recorder: Recorder, keeps_hidden: bool, scope: ScopeOf, labels: Labels, kept: Kept
-    ) -> None:
+    def __init__(self, edits: tuple[Edit, ...], states: KeptStates, scope: ScopeOf, labels: Labels, kept: Kept) -> None:
         self.hidden: list[SetHidden | AddTokens] = [e for e in edits if isinstance(e, SetHidden | AddTokens)]
         self.residual = [e for e in edits if isinstance(e, Skip | DropTokens | MergeTokens) and not _at_entry(e)]
         self.entry: list[Reduce] = [e for e in edits if isinstance(e, DropTokens | MergeTokens) and e.entry]
-        self._recorder, self._keeps_hidden, self._scope = recorder, keeps_hidden, scope
+        self._states, self._scope = states, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
         self._survivors, self._cached = kept.survivors, kept.cached
@@ -58,11 +56,11 @@ class Blocks:
         found = find_hidden(args, kwargs)
         if found is None:
             return None
-        self._recorder.meets_hidden(label.tower, label.layer, found.tensor)
+        self._states.meets(step, label.tower, label.layer, found.tensor)
         changed = self._fewer(label, step, self._edited(label, step, found.tensor))
         self.added.check_arguments(label, kwargs)
-        if self._keeps_hidden:
-            changed = self._recorder.hidden(label.tower, label.layer, changed, entry=True)
+        if self._states.asked:
+            changed = self._states.keep((max(step, 0), label.tower, label.layer), changed, entry=True)
         self._entries[label.block] = changed
         branches = tuple(e for e in self._here(label, step) if not _skips_all(e))
         if branches:
@@ -83,9 +81,9 @@ class Blocks:
         result = _skipped(output, entry, label) if any(map(_skips_all, self._here(label, step))) else output
         result = self.added.taken_off(label, result)
         if (hidden := find_output(result)) is not None:
-            self._recorder.meets_hidden(label.tower, label.layer + 1, hidden)
-            if self._keeps_hidden:
-                self._recorder.hidden(label.tower, label.layer + 1, hidden, entry=False)
+            self._states.meets(step, label.tower, label.layer + 1, hidden)
+            if self._states.asked:
+                self._states.keep((max(step, 0), label.tower, label.layer + 1), hidden, entry=False)
         return None if result is output else result
 
     def attends(self, block: str) -> None:

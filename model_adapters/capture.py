@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from inspect import signature
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,15 +50,7 @@ def capture(
     """
     keep, want, edits = keep or Keep(), check_want(want), check_edits(edits)
     limit = free_bytes()
-    if keep.reduce is not None and "gradients" in want:
-        raise ValueError(
-            "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
-        )
-    if scores is not None and (scores < 1 or target is not None or model.kind != "lvlm"):
-        raise ValueError(
-            f"scores are those of an LVLM's last tokens: at least 1, and without a target. Got {scores} with target {target!r} "
-            f"for {model.name} ({model.kind})."
-        )
+    _check(model, keep, want, target, scores)
     check_batch(model, inputs)
     refuse_too_much(model, inputs, keep, want, limit)
     tap = AttentionTap(
@@ -72,6 +64,19 @@ def capture(
         found = _Gradients(tap, scalar(target, logits, model, inputs)) if gradients else None
     remember(model, inputs, tap)
     return result_of(model, inputs, tap, logits if scores is None else logits[:, -scores:], found, target)
+
+
+def _check(model: Model, keep: Keep, want: frozenset[str], target: Target, scores: int | None) -> None:
+    """Refuse what cannot be asked together."""
+    if keep.reduce is not None and "gradients" in want:
+        raise ValueError(
+            "gradients are those of rows of weights; leave `reduce` out, or ask for gradients in a run of their own."
+        )
+    if scores is not None and (scores < 1 or target is not None or model.kind != "lvlm"):
+        raise ValueError(
+            f"scores are those of an LVLM's last tokens: at least 1, and without a target. Got {scores} with target {target!r} "
+            f"for {model.name} ({model.kind})."
+        )
 
 
 def _few_scores(model: Model, scores: int | None) -> dict[str, int]:
@@ -108,7 +113,7 @@ class _Gradients:
         recorder = tap.recorder
         sites = [s for (_, s), r in recorder.records.items() if r.graph is not None]
         records = [recorder.records[0, s] for s in sites]
-        hidden = {k: v for k, v in recorder.hiddens.items() if v.requires_grad}
+        hidden = {k: v for k, v in recorder.states.hidden.items() if v.requires_grad}
         leaves = [r.graph[0] for r in records if r.graph] + list(hidden.values())
         if not leaves or not number.requires_grad:
             raise AdapterError("Gradients were asked for, but no kept site or hidden state leads to the target.")
@@ -149,21 +154,11 @@ def result_of(
     """What a tap has kept, as plain data."""
     records = {site: record for (_, site), record in tap.recorder.records.items()}
     kept = tuple(s for s, r in records.items() if r.weights is not None)
-
-    def array(tensor: torch.Tensor) -> np.ndarray:
-        tensor = tensor.detach().cpu()
-        tensor = tensor if tensor.dtype in (torch.float16, torch.float32) else tensor.float()
-        return tensor.numpy() if inputs.many or inputs.batch > 1 else tensor.numpy()[0]
-
-    def states(tensor: torch.Tensor) -> np.ndarray:
-        # A tower that packs all its tokens into one sequence [T, D] has no axis of inputs to take one from.
-        packed = tensor.dim() == 2 and not inputs.many and inputs.batch == 1
-        return array(tensor[None]) if packed else array(tensor)
+    array, seen = partial(_array, inputs), tap.recorder.states
 
     def by_site(name: str) -> BySite[np.ndarray]:
         return BySite({s: array(t) for s, r in records.items() if (t := getattr(r, name)) is not None})
 
-    hidden: Mapping[tuple[str, int], Any] = {(tower, n): states(t) for (_, tower, n), t in tap.recorder.hiddens.items()}
     return Capture(
         model=model.name,
         sites=kept,
@@ -173,20 +168,32 @@ def result_of(
         layouts=LazyLayouts(kept, lambda: _layouts(model, inputs, tap.edits, {s: r.shape for s, r in records.items()})),
         logits=array(logits.float()),
         tokens=_tokens(model, inputs),
-        hidden=hidden,
-        norms={(tower, n): states(t) for (_, tower, n), t in tap.recorder.norms.items()},
+        hidden={(tower, n): array(_opened(t, 3)) for (_, tower, n), t in seen.hidden.items()},
+        norms={(tower, n): array(_opened(t, 2)) for (_, tower, n), t in seen.norms.items()},
         values=by_site("values"),
         queries=by_site("queries"),
         keys=by_site("keys"),
         head_outputs=by_site("heads"),
         gradients=BySite({s: array(t) for s, t in found.weights.items()} if found else {}),
         head_gradients=BySite({s: array(t) for s, t in found.heads.items()} if found else {}),
-        hidden_gradients={k: states(t) for k, t in found.hidden.items()} if found else {},
+        hidden_gradients={k: array(_opened(t, 3)) for k, t in found.hidden.items()} if found else {},
         target=target,
         edits=tap.edits,
         labels=model.labels,
         size=inputs.images[0][0].size if inputs.batch == 1 and inputs.images and len(inputs.images[0]) == 1 else None,
     )
+
+
+def _array(inputs: Inputs, tensor: torch.Tensor) -> np.ndarray:
+    """Off the accelerator, in a precision that numpy knows; a single input has no axis of inputs."""
+    tensor = tensor.detach().cpu()
+    tensor = tensor if tensor.dtype in (torch.float16, torch.float32) else tensor.float()
+    return tensor.numpy() if inputs.many or inputs.batch > 1 else tensor.numpy()[0]
+
+
+def _opened(states: torch.Tensor, axes: int) -> torch.Tensor:
+    """With an axis of inputs also where a tower packs all its tokens into one sequence [T, D]."""
+    return states[None] if states.dim() < axes else states
 
 
 def _row_numbers(record: Record) -> np.ndarray:

@@ -97,7 +97,7 @@ def remember(model: Model, inputs: Inputs, tap: AttentionTap, seconds: float = 0
     known[inputs.signature] = Seen(
         {site: record.shape for site, record in records.items()},
         {site: record.width for site, record in records.items()},
-        sum(tap.recorder.hidden_sizes.values()),
+        sum(tap.recorder.states.sizes.values()),
         seconds or (old.seconds if old else 0.0),
     )
 

@@ -13,6 +13,7 @@ from model_adapters import attention
 from model_adapters.errors import AdapterError
 from model_adapters.events import Sdpa
 from model_adapters.fold import Fold, rows
+from model_adapters.kept_states import KeptStates
 from model_adapters.later import Later
 from model_adapters.made_rows import all_heads, head_number, inside_windows, items, joined, row_chunks, row_numbers, untouched
 from model_adapters.scratch import Scratch
@@ -20,6 +21,7 @@ from model_adapters.site import Keep, Site
 from model_adapters.where import RoleSource, chosen_rows
 
 Edited = Callable[[torch.Tensor, Any], torch.Tensor]
+Choose = Callable[[torch.Tensor], torch.Tensor]
 _DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _ON_DEVICE = 64 * 2**20
 """Kept rows may wait on the accelerator up to this many bytes; they are moved together, one wait instead of many."""
@@ -54,10 +56,6 @@ class Recorder:
     towers: frozenset[str] | None = None
     limit: int | None = None
     records: dict[tuple[int, Site], Record] = field(default_factory=dict)
-    hiddens: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
-    norms: dict[tuple[int, str, int], torch.Tensor] = field(default_factory=dict)
-    hidden_sizes: dict[tuple[str, int], int] = field(default_factory=dict)
-    """(tower, layer) -> the bytes that its hidden states of the first step would take, kept or not."""
     bytes: int = 0
     step: int = 0
     _waiting: int = 0
@@ -67,7 +65,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self._later: Later[Record] = Later(self._made_later)
         self._room = Scratch()
-        self._kept: tuple[tuple[int, str, int], torch.Tensor, int] | None = None
+        self.states = KeptStates(self.want, self._store)
 
     def _made_later(self, record: Record, made: torch.Tensor) -> None:
         self._single(record, made)
@@ -143,45 +141,14 @@ class Recorder:
             self.records[self.step, site].values = self._store(all_heads(values.detach(), fold))
         return self.outputs(site, fold, values, output)
 
-    def meets_hidden(self, tower: str, layer: int, hidden: torch.Tensor) -> None:
-        """A block is entered or left with these hidden states."""
-        if self.step == 0:
-            self.hidden_sizes[tower, layer] = hidden.numel() * 4
-
-    def hidden(self, tower: str, layer: int, hidden: torch.Tensor, *, entry: bool) -> torch.Tensor:
-        """Keep the hidden states before a block (entry) or after the last one, or their norms."""
-        key = (max(self.step, 0), tower, layer)
-        if {"hidden", "gradients"} <= self.want:
-            if entry and not hidden.requires_grad:
-                hidden = hidden.detach().requires_grad_()
-            self.hiddens[key] = hidden
-        if self._are_kept(key, hidden):
-            return hidden
-        if "hidden" in self.want and "gradients" not in self.want:
-            self.hiddens[key] = self._store(hidden.detach(), copy=True)
-        if "norms" in self.want:
-            self.norms[key] = self._store(torch.linalg.vector_norm(hidden.detach().float(), dim=-1))
-        self._kept = None if hidden.is_inference() else (key, hidden, hidden._version)
-        return hidden
-
-    def _are_kept(self, key: tuple[int, str, int], hidden: torch.Tensor) -> bool:
-        """Whether these states, unchanged, are what the block before left behind."""
-        if self._kept is None:
-            return False
-        known, states, version = self._kept
-        return known == key and states is hidden and version == hidden._version
-
     def step_ends(self) -> None:
         """Move what was kept off the accelerator."""
-        self._kept = None
         for record in self._fresh:
             for name in ("weights", "queries", "keys", "values", "heads"):
                 value = getattr(record, name)
                 if value is not None and value.device.type != "cpu":
                     setattr(record, name, value.cpu())
-        if "gradients" not in self.want:
-            self.hiddens = {k: v.cpu() for k, v in self.hiddens.items()}
-        self.norms = {k: v.cpu() for k, v in self.norms.items()}
+        self.states.step_ends()
         self._fresh.clear()
         self._waiting = 0
 
@@ -198,26 +165,33 @@ class Recorder:
             return
         record.kept = self._rows(site, fold, queries, call.query.device)
         inside, after = inside_windows(record.kept, fold.windows, queries)
-        if edited is None and isinstance(self.keep.heads, tuple) and call.query.dim() == 4 and not fold.heads_first:
-            index = torch.tensor([head_number(h, site) for h in self.keep.heads], device=call.query.device)
-            call, fold = attention.select_heads(call, index), replace(fold, lead=(fold.lead[0], len(index)), heads=len(index))
-            choose: Callable[[torch.Tensor], torch.Tensor] = untouched
-        else:
-            choose = self._heads
+        call, fold, choose = self._fewer_heads(site, fold, call) if edited is None else (call, fold, self._heads)
         self._reserve(record)
-        found, numbers = [], list[torch.Tensor]()
-        room = self._room if self.keep.reduction else None
-        for one, of_one in items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]:
-            parts = []
-            for place, chunk in enumerate(row_chunks(one, inside, queries)):
-                made = attention.weights(one, chunk, room) if edited is None else edited(attention.scores(one, chunk), chunk)
-                if place == len(numbers):
-                    numbers.append(row_numbers(chunk, fold.windows, queries, made.device))
-                part = self._partial(choose(rows(of_one.open(made))), site, numbers[place])
-                parts.append(part.clone() if room is not None and room.holds(part) else part)
-            found.append(self._merged(parts, queries if inside is None else len(inside), fold.windows))
+        each = items(call, fold) if self.keep.reduction and edited is None else [(call, fold)]
+        found = [self._in_chunks(site, of_one, one, inside, choose, edited) for one, of_one in each]
         result = found[0] if len(found) == 1 else torch.cat(found)
         record.weights = self._store(result if after is None else result[:, :, after])
+
+    def _fewer_heads(self, site: Site, fold: Fold, call: Sdpa) -> tuple[Sdpa, Fold, Choose]:
+        """The call for the heads that are kept where only they need to be made, and what is still to be chosen of it."""
+        if not isinstance(self.keep.heads, tuple) or call.query.dim() != 4 or fold.heads_first:
+            return call, fold, self._heads
+        index = torch.tensor([head_number(h, site) for h in self.keep.heads], device=call.query.device)
+        fewer = replace(fold, lead=(fold.lead[0], len(index)), heads=len(index))
+        return attention.select_heads(call, index), fewer, untouched
+
+    def _in_chunks(
+        self, site: Site, fold: Fold, call: Sdpa, inside: torch.Tensor | None, choose: Choose, edited: Edited | None
+    ) -> torch.Tensor:
+        """The kept rows of one call, or the statistic of them; rows that are only reduced share one piece of memory."""
+        queries, parts = call.query.shape[-2], []
+        room = self._room if self.keep.reduction else None
+        for chunk in row_chunks(call, inside, queries):
+            made = attention.weights(call, chunk, room) if edited is None else edited(attention.scores(call, chunk), chunk)
+            numbers = row_numbers(chunk, fold.windows, queries, made.device)
+            part = self._partial(choose(rows(fold.open(made))), site, numbers)
+            parts.append(part.clone() if room is not None and room.holds(part) else part)
+        return self._merged(parts, queries if inside is None else len(inside), fold.windows)
 
     def _single(self, record: Record, made: torch.Tensor) -> None:
         record.weights = self._store(made.to(_DTYPES[self.keep.dtype]))

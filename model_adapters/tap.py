@@ -77,7 +77,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, self.roles, towers, limit)
         self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
-        self._blocks = Blocks(self.edits, self.recorder, bool(self.want & {"hidden", "norms"}), self._scope, self.labels, kept)
+        self._blocks = Blocks(self.edits, self.recorder.states, self._scope, self.labels, kept)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._declared: dict[str, int | None] = {}

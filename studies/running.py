@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import torch
 
@@ -23,6 +23,7 @@ from studies.measures import MEASURES, Batch, Looks
 from studies.measures.batch import ANY_CAPTION, together
 from studies.measures.pairs import captions_of
 from studies.measures.words import prompt_of
+from studies.memory import give_back
 from studies.spec import DataSpec, Study, plain_pairs
 from studies.store import Store
 from studies.work import Shard, ShardResult, Work
@@ -67,6 +68,7 @@ def measured(work: Work, shard: Shard) -> ShardResult:
     tables, seconds = rows.tables(), time.perf_counter() - began
     noted = {"records": rows.records, "broken": len(rows.faults), "seconds": seconds, "notes": runner.notes}
     Store(work.store).write_shard(shard.name, tables, noted)
+    give_back()
     return ShardResult(shard.name, rows.records, len(rows.faults), seconds, tuple(runner.notes))
 
 
@@ -92,13 +94,22 @@ def _looks(study: Study, number: int) -> Looks:
 def read_ahead(source: Source, shard: Shard, model: ma.Model, batch: int) -> Iterator[Read | Fault]:
     """The records of a shard in their order, read and prepared in threads while earlier ones are computed."""
     waiting: deque[tuple[Pending, Future[Read]]] = deque()
-    with ThreadPoolExecutor(READERS, "study-reader") as pool:
+    try:
         for pending in source.pending(shard.first, shard.items):
-            waiting.append((pending, pool.submit(_read, model, pending)))
+            waiting.append((pending, _readers().submit(_read, model, pending)))
             if len(waiting) > 2 * batch:
                 yield _arrived(*waiting.popleft())
         while waiting:
             yield _arrived(*waiting.popleft())
+    finally:
+        for _, future in waiting:
+            future.cancel()
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    """One for all shards: memory that a thread has used is not given back when it ends."""
+    return ThreadPoolExecutor(READERS, "study-reader")
 
 
 def _read(model: ma.Model, pending: Pending) -> Read:

@@ -210,8 +210,11 @@ def test_lengths_of_hidden_states_need_no_states(tower):
     model, inputs, _ = tower
     full, some = ma.capture(model, inputs, want={"hidden"}), ma.capture(model, inputs, keep=ma.Keep(sites="none"), want={"norms"})
     assert list(some.norms) == list(full.hidden) and len(some.norms) > 2 and not some.hidden
+    single = ma.capture(model, ma.Inputs({name: t[:1] for name, t in inputs.tensors.items()}), want={"norms"})
     for place, states in full.hidden.items():
-        np.testing.assert_allclose(some.norms[place], np.linalg.norm(states.astype(np.float64), axis=-1), rtol=1e-5)
+        expected = np.linalg.norm(states.astype(np.float64), axis=-1)
+        np.testing.assert_allclose(some.norms[place], expected, rtol=1e-5)
+        np.testing.assert_allclose(single.norms[place], expected[0], rtol=1e-4)
 
 
 def test_half_precision_halves_the_bytes(tower):
