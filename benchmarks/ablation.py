@@ -20,7 +20,7 @@ IMAGES = 32
 
 
 def ablation() -> Iterator[Row]:
-    """ViT-S/16, 12 layers of 6 heads. Each way runs once, as 73 passes over the batch even out by themselves."""
+    """ViT-S/16, 12 layers of 6 heads: 73 passes over the batch, and the quick way once before and once after them."""
     from benchmarks.cases import Row
 
     torch.manual_seed(0)
@@ -30,9 +30,10 @@ def ablation() -> Iterator[Row]:
     model = ma.wrap(module, name="vit_small_patch16_224")
     ablate(model, _images(1))
     inputs = _images(IMAGES)
-    quick, quick_wall, quick_cpu = _timed(lambda: ablate(model, inputs, moved=False))
+    quick, wall_before, cpu_before = _timed(lambda: ablate(model, inputs, moved=False))
     slow, slow_wall, slow_cpu = _timed(lambda: _masked(model, inputs))
-    wall, cpu = quick_wall / slow_wall, quick_cpu / slow_cpu
+    _, wall_after, cpu_after = _timed(lambda: ablate(model, inputs, moved=False))
+    wall, cpu = (wall_before + wall_after) / 2 / slow_wall, (cpu_before + cpu_after) / 2 / slow_cpu
     what = f"ViT-S/16, {IMAGES} images: every head silenced, against one masked pass per head"
     measured = f"{wall:.2f}x (processor time {cpu:.2f}x; masked {slow_wall:.0f} s)"
     yield Row(what, measured, "<= 0.55x", quick.fast and min(wall, cpu) <= 0.55)

@@ -12,7 +12,8 @@ import transformers
 
 def machine() -> str:
     """Processor, accelerator and versions, in one line."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{count} thread{'' if count == 1 else 's'}"
     versions = f"torch {torch.__version__}, timm {timm.__version__}, transformers {transformers.__version__}"
     return f"{_processor()}, {device}, Python {platform.python_version()}, {versions}"
 
