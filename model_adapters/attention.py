@@ -129,7 +129,7 @@ def _products(query: torch.Tensor, key: torch.Tensor, grouped: bool, scale: floa
     if _grouped(query, key, grouped):
         b, h, r, d = query.shape
         query = query.reshape(b, key.shape[1], h // key.shape[1] * r, d)
-    if room is None:
+    if room is None or query.shape[:-2] != key.shape[:-2]:
         return (query * scale @ key.transpose(-2, -1)).reshape(shape)
     query, key = query.flatten(0, -3), key.flatten(0, -3)
     made = room.like((*query.shape[:-1], key.shape[-2]), query.device)

@@ -121,3 +121,31 @@ def test_dropout_refuses_edits():
     inputs = ma.Inputs({"input": torch.randn(1, 4, 8)})
     with pytest.raises(ma.AdapterError, match="training mode"):
         ma.run(model, inputs, ma.edits.Uniform())
+
+
+class SharedKeys(nn.Module):
+    """Four heads that share one set of keys and values, as torch's kernel allows without being told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.both = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, WIDTH // 2)
+
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        query = self.query(x).unflatten(-1, (4, WIDTH // 4)).transpose(1, 2)
+        key, value = self.both(x)[:, None].chunk(2, -1)
+        return query, key, value
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(*self.parts(x)).transpose(1, 2).flatten(2)
+
+
+@pytest.mark.parametrize("reduce", [None, "received"])
+def test_heads_that_share_their_keys_are_seen_one_by_one(reduce):
+    torch.manual_seed(0)
+    module, x = SharedKeys().eval(), torch.randn(3, 9, WIDTH)
+    with torch.no_grad(), ma.AttentionTap(module, keep=ma.Keep(reduce=reduce), batch=3) as tap:
+        module(x)
+    query, key, _ = module.parts(x)
+    expected = (query @ key.transpose(-2, -1) / (WIDTH // 4) ** 0.5).softmax(-1)
+    (record,) = tap.recorder.records.values()
+    close(record.weights, expected if reduce is None else expected.mean(2))
