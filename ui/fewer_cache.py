@@ -39,7 +39,7 @@ def forgetting(bench: Bench) -> None:
         _answer(bench, plan, options, merge)
 
 
-MERGED = {"pivotal": "moved halfway into the nearest", "averaged": "averaged into the nearest", "dropped": "gone"}
+MERGED = {"pivotal": "half merged", "averaged": "averaged", "dropped": "gone"}
 
 
 def _show_plan(bench: Bench, plan: CachePlan, options: dict, merge: Merge) -> None:
