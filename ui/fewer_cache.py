@@ -30,13 +30,14 @@ def forgetting(bench: Bench) -> None:
         options = option_controls(analysis.find(METHOD), "few-")
         merge: Merge = controls.pick("few-merge", "What is forgotten is", get_args(Merge), format=lambda m: MERGED[m])
     with right:
-        try:
-            plan = analysis.find(METHOD).function(bench.capture, **options)
-        except ValueError as error:
-            st.info(str(error), icon=":material/info:")
-            return
-        _show_plan(bench, plan, options, merge)
-        _answer(bench, plan, options, merge)
+        # Adding up the attention of every layer takes a while on a large model: not at every run of the page.
+        plan: CachePlan | None = session.part(
+            ("fewer-remembered", bench.question, tuple(options.items())),
+            lambda progress: analysis.find(METHOD).function(bench.capture, **options), label="Choosing what is remembered",
+        )  # fmt: skip
+        if plan is not None:
+            _show_plan(bench, plan, options, merge)
+            _answer(bench, plan, options, merge)
 
 
 MERGED = {"pivotal": "half merged", "averaged": "averaged", "dropped": "gone"}

@@ -152,7 +152,7 @@ def test_a_cache_forgets_the_image_and_the_answer_is_written_from_what_stays(own
 def test_a_cache_of_nothing_is_refused(own_jobs):
     given = {"few-look_m-recent": "0", "few-look_m-heavy": "0"}
     page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), explained)
-    assert any("some of the prompt must stay" in each.value for each in page.info)
+    assert any("some of the prompt must stay" in each.value for each in page.error)
 
 
 def test_layers_and_the_family_are_told():
