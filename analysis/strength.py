@@ -10,7 +10,7 @@ import numpy as np
 from analysis.registry import Range, method
 from analysis.results import HeadMatrix, Profile
 from analysis.sinks import sinks_by_attention, sinks_by_massive_dimensions, sinks_by_norm
-from analysis.strength_rows import Readers, Window, evenness, given_to, hops, largest, reach, reading_rows, ring, windows
+from analysis.strength_rows import Readers, Window, evenness, given_to, largest, reach, reading_rows, ring, windows
 from model_adapters import Capture, Site
 
 Receiver = Literal["class", "registers", "sinks", "self"]
@@ -54,7 +54,7 @@ def _matrix(capture: Capture, tower: str, rows: Readers, of_rows: Callable, labe
 
 
 def _hops_there(capture: Capture, tower: str, most: int) -> int:
-    there = [int(hops(w.queries, w.keys).max(initial=-1)) for s in tower_sites(capture, tower) for w in windows(capture, s)]
+    there = [int(w.hops.max(initial=-1)) for s in tower_sites(capture, tower) for w in windows(capture, s)]
     if max(there) < 0:
         raise ValueError(f"hops need tokens that lie on the image; in tower {tower!r} there are none.")
     return min(max(there), most)

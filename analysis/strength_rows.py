@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,11 @@ class Window:
     """[Q] the numbers of the rows in the whole site."""
     own: np.ndarray
     """[Q] the key that is the query's own token; -1 where there is none."""
+
+    @cached_property
+    def hops(self) -> np.ndarray:
+        """[Q, K]: how many keys away; -1 where there is no distance."""
+        return hops(self.queries, self.keys)
 
 
 def windows(capture: Capture, site: Site) -> Iterator[Window]:
@@ -106,7 +112,7 @@ def evenness(window: Window, normalise: bool) -> np.ndarray:
 
 def ring(window: Window, hop: int, per_pair: bool) -> np.ndarray:
     """[B, H, Q]: the weight on all keys so many hops away, or on one of them; rows without such a key are NaN per pair."""
-    there = (hops(window.queries, window.keys) == hop).astype(float)
+    there = (window.hops == hop).astype(float)
     mass = np.einsum("bhqk,qk->bhq", window.weights, there)
     count = there.sum(-1)
     return mass if not per_pair else np.where(count > 0, mass / np.maximum(count, 1), np.nan)

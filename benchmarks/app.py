@@ -21,9 +21,11 @@ from benchmarks.page import write
 from benchmarks.session_files import CASES as SESSION_CASES
 from benchmarks.viewer_page import viewing
 from tests.app.browser import chromium, link_to, serving
+from ui.frame_pages import SECTIONS
 
 ROUNDS = 5
 CHANGES, AFTER, SPAN = 200, 50, 40
+PICTURED = ("Look", "Heads", "Tokens", "Change")
 _PAINTED = """() => {
   const roots = [...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')].map(e => e.shadowRoot || e);
   return roots.some(root => [...root.querySelectorAll('canvas')].some(canvas => {
@@ -39,7 +41,13 @@ _AT_REST = """() => {
   return app && app.dataset.testScriptState === 'notRunning' && !document.querySelector('[data-stale=true]')
     && !document.querySelector('[data-testid=stProgress]');
 }"""
-log = logging.getLogger(__name__)
+_NOTE_CLICKS = "() => { addEventListener('click', () => { window.clickedAt = performance.now(); }, { capture: true }); }"
+_ARRIVED = """(name) => {
+  const title = document.querySelector('h1')?.innerText;
+  const running = document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'notRunning';
+  return title === name && !running ? performance.now() - window.clickedAt : false;
+}"""
+log = logging.getLogger("benchmarks")
 
 
 def start() -> Iterator[Row]:
@@ -64,18 +72,20 @@ def start() -> Iterator[Row]:
 
 
 def switching() -> Iterator[Row]:
-    """Between two pages whose results are there."""
+    """To each page with pictures, with its results there, from the click itself (before it the driver looks for the link)."""
+    pages = [(section, title) for section in PICTURED for _, title, _ in SECTIONS[section]]
+    times: dict[str, list[float]] = {title: [] for _, title in pages}
     with _visit("") as page:
-        times = []
-        for section, name in (("Heads", "Importance"), ("Look", "Attention")) * (ROUNDS + 1):
-            link = link_to(page, section, name)
-            began = time.perf_counter()
-            link.click()
-            page.wait_for_selector(f"h1:has-text('{name}')", timeout=60_000)
-            page.wait_for_function("() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'")
-            times.append(time.perf_counter() - began)
+        page.evaluate(_NOTE_CLICKS)
+        for section, title in pages * (ROUNDS + 1):
+            link_to(page, section, title).click()
+            times[title].append(page.wait_for_function(_ARRIVED, arg=title, timeout=60_000).json_value())
             page.wait_for_function(_AT_REST, timeout=120_000)
-    yield _milliseconds("Page switch with results that are there", times[2:], 300)
+    each = {title: statistics.median(found[1:]) for title, found in times.items()}
+    log.info("page switches: %s", ", ".join(f"{title} {found:.0f} ms" for title, found in each.items()))
+    middle, slowest = statistics.median(each.values()), max(each, key=lambda title: each[title])
+    measured = f"{middle:.0f} ms ({slowest}, the slowest: {each[slowest]:.0f} ms)"
+    yield Row(f"Page switch with results that are there, median of {len(pages)} pages", measured, "<= 300 ms", middle <= 300)
 
 
 def new_picture() -> Iterator[Row]:
@@ -200,14 +210,10 @@ def _seconds(what: str, times: list[float], reach: float) -> Row:
     return Row(what, f"{found:.1f} s", f"<= {reach} s", found <= reach)
 
 
-def _milliseconds(what: str, times: list[float], reach: float) -> Row:
-    found = 1000 * statistics.median(times)
-    return Row(what, f"{found:.0f} ms", f"<= {reach:.0f} ms", found <= reach)
-
-
 def main(names: list[str]) -> None:
     """Run the cases named; all of them write the page."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
+    log.setLevel(logging.INFO)
     rows = [row for case in CASES if not names or case.__name__ in names for row in case()]
     for row in rows:
         log.info("%s: %s (reach %s)%s", row.what, row.measured, row.reach, "" if row.met else "  NOT MET")

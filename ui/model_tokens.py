@@ -78,11 +78,12 @@ def snippet(chosen: tuple[str, str], picture: str, text: again.Text) -> str:
 
 def _figure(drawn: Image) -> Any:
     from ui.figures import figure_of
+    from ui.figures.pixels import picture_trace
 
     hidden = {"visible": False, "constrain": "domain"}
     return figure_of(
         {
-            "data": [{"type": "image", "z": np.asarray(drawn), "hoverinfo": "skip"}],
+            "data": [picture_trace(drawn)],
             "layout": {
                 "height": 560, "margin": {"l": 8, "r": 8, "t": 8, "b": 8}, "xaxis": {**hidden, "range": [0, drawn.width]},
                 "yaxis": {**hidden, "range": [drawn.height, 0], "scaleanchor": "x"},

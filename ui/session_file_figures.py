@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ui.archive import MAX_JSON
+from ui.inline_picture import is_inline
 
 TRACES = frozenset({"heatmap", "image", "scatter", "scattergl", "bar"})
 MAX_TRACES = 512
@@ -50,13 +51,20 @@ def checked_figure(found: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {trace["type"] for trace in data}
     if unknown := sorted(map(str, kinds - TRACES)):
         raise ValueError(f"This session file holds a figure of kind {unknown[0]!r}; {', '.join(sorted(TRACES))} are drawn.")
-    for name, value in _leaves(found):
+    for name, value in _leaves({"data": [_beside_its_picture(trace) for trace in data], "layout": layout}):
         if name in _REFUSED:
             raise ValueError(f"This session file holds a figure with {name!r}, as no figure of this app has. It was not opened.")
         if isinstance(value, str) and any(word in value.lower() for word in _FETCHING):
             raise ValueError("This session file holds a figure that leads to another address. It was not opened.")
     unpacked(found)
     return {"data": data, "layout": layout}
+
+
+def _beside_its_picture(trace: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A trace without the picture that it holds itself; one that lies elsewhere stays, and is refused."""
+    if trace["type"] != "image" or not is_inline(trace.get("source")):
+        return trace
+    return {name: value for name, value in trace.items() if name != "source"}
 
 
 def unpacked(value: Any) -> Any:

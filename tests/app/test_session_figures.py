@@ -7,8 +7,10 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.app import made_sessions
+from ui.inline_picture import inlined
 from ui.session_file import Session, session_bytes
 from ui.session_file_figures import checked_figure, plain_figure, unpacked
 
@@ -24,11 +26,15 @@ def test_a_packed_array_is_read():
     assert unpacked(packed())["data"][0]["z"].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+PICTURE = inlined(Image.new("RGB", (4, 3), "teal"), 4)
 FIGURES = {
     "another host": ({"data": [{"type": "scatter", "text": "see http://evil.example"}], "layout": {}}, "another address"),
     "an anchor": ({"data": [], "layout": {"title": {"text": "<A href=x>y</a>"}}}, "another address|'href'"),
     "a picture from elsewhere": ({"data": [], "layout": {"images": [{"source": "x.png"}]}}, "'images'"),
-    "a picture inside": ({"data": [{"type": "image", "source": "data:image/svg+xml,x"}], "layout": {}}, "'source'"),
+    "a picture that may run": ({"data": [{"type": "image", "source": "data:image/svg+xml,x"}], "layout": {}}, "'source'"),
+    "a picture and more": ({"data": [{"type": "image", "source": PICTURE + "\n//evil.example"}], "layout": {}}, "'source'"),
+    "a picture that is fetched": ({"data": [{"type": "image", "source": "https://evil.example"}], "layout": {}}, "'source'"),
+    "a picture where none is shown": ({"data": [{"type": "scatter", "source": PICTURE}], "layout": {}}, "'source'"),
     "a map of the world": ({"data": [{"type": "scattergeo"}], "layout": {}}, "kind 'scattergeo'"),
     "buttons": ({"data": [], "layout": {"updatemenus": [{}]}}, "'updatemenus'"),
     "an array of too few numbers": (packed(shape="5, 5"), "not of shape"),
@@ -37,6 +43,10 @@ FIGURES = {
     "no data": ({"data": {}, "layout": {}}, "is no figure"),
     "too many traces": ({"data": [{"type": "bar"}] * 1000, "layout": {}}, "is no figure"),
 }
+
+
+def test_a_picture_inside_is_kept():
+    checked_figure({"data": [{"type": "image", "source": PICTURE}], "layout": {}})
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from ui.inline_picture import inlined
 from ui.results.whatif_steps import Mask, grid_of
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def brush(
         on_change: called when something was painted.
     """
     across, down = grid_of(*image.size)
-    data = {"picture": _picture(image), "size": list(image.size), "grid": [across, down], "serial": serial, "height": height}
+    picture = inlined(image, _LONGEST)
+    data = {"picture": picture, "size": list(image.size), "grid": [across, down], "serial": serial, "height": height}
     result = _component(data=data, key=key, default={"mask": ""}, on_mask_change=on_change)
     return read(result.mask, serial, (across, down))
 
@@ -50,11 +50,3 @@ def read(text: str | None, serial: int, grid: tuple[int, int]) -> Mask | None:
         return None
     found = Mask.read(mask)
     return found if found.share and (found.width, found.height) == grid else None
-
-
-def _picture(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((_LONGEST, _LONGEST))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=92)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

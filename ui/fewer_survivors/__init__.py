@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
+
+from ui.inline_picture import inlined
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,7 +61,7 @@ def survivors(
     amount = found.nearest(amount)
     panels = panels_of(found)
     data: dict[str, Any] = {
-        "name": repr(found.pruner), "pictures": [_sent(picture) for picture in pictures],
+        "name": repr(found.pruner), "pictures": [inlined(picture, _LONGEST) for picture in pictures],
         "sizes": [list(picture.size) for picture in pictures],
         "panels": [{"title": p.title, "picture": p.picture, "tokens": list(p.tokens)} for p in panels],
         "boxes": [[round(float(v), 1) for v in box] if np.isfinite(box).all() else None for box in _boxes(found)],
@@ -106,11 +107,3 @@ def _boxes(found: Survival) -> np.ndarray:
 def _packed(numbers: np.ndarray) -> str:
     """[B, N] small whole numbers, row by row, as a text."""
     return base64.b64encode(np.minimum(numbers, 255).astype(np.uint8).tobytes()).decode()
-
-
-def _sent(picture: Image.Image) -> str:
-    small = picture.convert("RGB")
-    small.thumbnail((_LONGEST, _LONGEST))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 
 from analysis.results import Profile
 from ui import colours
 from ui.figures.frame import CLEAR, framed, heat, named
+from ui.figures.pixels import picture_trace
 from ui.figures.rules import Look, rule
 from ui.sentences import probability
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from model_adapters import Rows
     from ui.results.passport import Kind, Without
     from ui.results.strength import Rings
@@ -161,7 +161,7 @@ def beside(images: Sequence[Image.Image], names: Sequence[str]) -> go.Figure:
     strip = np.full((max(image.height for image in images), starts[-1] - _GAP, 3), 255, np.uint8)
     for start, image in zip(starts, images, strict=False):
         strip[: image.height, start : start + image.width] = np.asarray(image.convert("RGB"))
-    figure = framed(go.Figure(go.Image(z=strip, hoverinfo="skip")), height=200)
+    figure = framed(go.Figure(picture_trace(Image.fromarray(strip))), height=200)
     middles = [float(start + image.width / 2) for start, image in zip(starts, images, strict=False)]
     figure.update_xaxes(tickvals=middles, ticktext=list(names), showgrid=False, constrain="domain")
     return figure.update_yaxes(visible=False, scaleanchor="x", constrain="domain")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import plotly.graph_objects as go
+from PIL import Image
 
 from analysis.patterns import AlignedMaps
 from analysis.position_artefact import PositionArtefact
@@ -12,40 +13,26 @@ from analysis.results import TokenMap
 from model_adapters import Rows
 from ui import colours
 from ui.figures.frame import framed, heat, humane, named
+from ui.figures.pixels import cells_of, picture_trace
 from ui.figures.rules import Look, rule
 
-_SIDE = 448
-"""Longer side of the drawn map, in cells; boxes are as crisp as this."""
 _GAP = 1
 
 
 @rule.register
 def _(result: TokenMap, look: Look) -> go.Figure:
-    width, height = result.size
-    scale = min(1.0, _SIDE / max(width, height))
-    size = max(round(width * scale), 1), max(round(height * scale), 1)
-    step = width / size[0], height / size[1]
+    (width, height), cells = result.size, cells_of(result.rows.boxes[result.rows.placed], result.size)
+    step = width / cells[0], height / cells[1]
     placed = {"x0": step[0] / 2, "dx": step[0], "y0": step[1] / 2, "dy": step[1]}
     figure = go.Figure()
     if look.image is not None:
         # The picture lies below in grey light, so that colour belongs to the map alone.
-        figure.add_trace(_picture(look.image, result.size))
-    cells = heat(result.raster(size), signed=result.signed, label=result.label, unit=result.unit, **placed)
-    cells.opacity = 1.0 if look.image is None else 0.6
-    cells.hovertemplate = "%{z:.3g}<extra></extra>"
-    figure.add_trace(cells)
+        figure.add_trace(picture_trace(Image.fromarray(look.image), result.size))
+    painted = heat(result.raster(cells), signed=result.signed, label=result.label, unit=result.unit, **placed)
+    painted.opacity = 1.0 if look.image is None else 0.6
+    painted.hovertemplate = "%{z:.3g}<extra></extra>"
+    figure.add_trace(painted)
     return _on_picture(figure, result.size)
-
-
-def _picture(image: np.ndarray, size: tuple[int, int]) -> go.Image:
-    from PIL import Image
-
-    longest = max(image.shape[:2])
-    small = Image.fromarray(image)
-    if longest > 2 * _SIDE:
-        small.thumbnail((2 * _SIDE, 2 * _SIDE))
-    dx, dy = size[0] / small.width, size[1] / small.height
-    return go.Image(z=np.asarray(small.convert("RGB")), x0=dx / 2, dx=dx, y0=dy / 2, dy=dy, hoverinfo="skip")
 
 
 def _on_picture(figure: go.Figure, size: tuple[int, int], height: int = 440) -> go.Figure:

@@ -11,12 +11,10 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from ui.figures.frame import framed, heat
+from ui.figures.pixels import cells_of, picture_trace
 from ui.payload import mean_rows
-from ui.recording import Picture, Tokens, View
+from ui.recording import Tokens, View
 from ui.session_file_figures import unpacked
-
-_SIDE = 448
-"""Longer side of a drawn map, in cells."""
 
 
 def figure_of(plain: Mapping[str, Any]) -> go.Figure:
@@ -46,10 +44,10 @@ def view_figure(view: View, layer: int, head: int | None, row: int | None) -> go
         found = found.reshape(record.heads, -1)
     values = found.mean(0) if head is None else found[head]
     size = view.picture.width, view.picture.height
-    scale = min(1.0, _SIDE / max(size))
-    cells = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
+    cells = cells_of(record.keys.boxes[record.keys.placed], size)
     dx, dy = size[0] / cells[0], size[1] / cells[1]
-    figure = go.Figure(_picture(view.picture))
+    with Image.open(io.BytesIO(view.picture.data)) as picture:
+        figure = go.Figure(picture_trace(picture, size))
     painted = heat(_painted(record.keys, values, size, cells), label="attention", x0=dx / 2, dx=dx, y0=dy / 2, dy=dy)
     painted.opacity, painted.hovertemplate = 0.6, "%{z:.3g}<extra></extra>"
     figure.add_trace(painted)
@@ -57,14 +55,6 @@ def view_figure(view: View, layer: int, head: int | None, row: int | None) -> go
     figure.update_xaxes(range=[0, size[0]], visible=False, constrain="domain")
     figure.update_yaxes(range=[size[1], 0], visible=False, scaleanchor="x", constrain="domain")
     return figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
-
-
-def _picture(picture: Picture) -> go.Image:
-    with Image.open(io.BytesIO(picture.data)) as read:
-        small = read.convert("RGB")
-    small.thumbnail((2 * _SIDE, 2 * _SIDE))
-    dx, dy = picture.width / small.width, picture.height / small.height
-    return go.Image(z=np.asarray(small), x0=dx / 2, dx=dx, y0=dy / 2, dy=dy, hoverinfo="skip")
 
 
 def _painted(keys: Tokens, values: np.ndarray, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:

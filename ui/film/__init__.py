@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
+
+from ui.inline_picture import inlined
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,7 +61,7 @@ def film(
         on_change: called when another frame was stopped at.
     """
     data = {
-        "picture": _picture(image),
+        "picture": inlined(image, _LONGEST),
         "size": list(image.size),
         "frames": [_plain(frame) for frame in frames],
         "start": at,
@@ -80,11 +80,3 @@ def _plain(frame: Frame) -> dict[str, Any]:
         "boxes": np.round(frame.boxes, 1).tolist(),
         "marked": list(frame.marked),
     }
-
-
-def _picture(image: Image.Image) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((_LONGEST, _LONGEST))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=90)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

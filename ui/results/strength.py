@@ -146,13 +146,13 @@ def row_at(capture: Capture, site: Site, wanted: str, picture: Picture) -> int:
 def rings(capture: Capture, site: Site, head: int, row: int) -> Rings:
     """One head's rings around one patch."""
     from analysis.attention_rows import on_image, size_of
-    from analysis.strength_rows import hops, ring, windows
+    from analysis.strength_rows import ring, windows
 
     mine = [replace(w, weights=w.weights[:1, head : head + 1]) for w in windows(capture, site)]
     here = next(w for w in mine if row in w.numbers)
     place = int(np.flatnonzero(here.numbers == row)[0])
-    away = hops(here.queries, here.keys)[place]
-    steps = range(int(max(hops(w.queries, w.keys).max() for w in mine)) + 1)
+    away = here.hops[place]
+    steps = range(int(max(w.hops.max() for w in mine)) + 1)
     masses = [np.concatenate([ring(w, hop, False)[0, 0][w.queries.placed] for w in mine]) for hop in steps]
     own = np.array([ring(here, hop, False)[0, 0, place] for hop in steps])
     per_pair = own / np.maximum([(away == hop).sum() for hop in steps], 1)

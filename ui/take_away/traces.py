@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
+from ui.figures.pixels import pixels_of
 from ui.take_away.ink import GREY, INK, PLAIN, rgba, words
 
 _MARKS = {
@@ -67,7 +68,7 @@ def _edges(axes: Axes, trace: dict[str, Any], letter: str, count: int) -> np.nda
 
 
 def _image(axes: Axes, trace: dict[str, Any]) -> None:
-    z = np.asarray(trace["z"], np.uint8)
+    z = pixels_of(trace)
     x, y = _edges(axes, trace, "x", z.shape[1]), _edges(axes, trace, "y", z.shape[0])
     axes.imshow(z, extent=(x[0], x[-1], y[-1], y[0]), aspect="equal", interpolation="nearest")
 
