@@ -7,7 +7,7 @@ it is the geometry measured.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +18,14 @@ from model_adapters.layout import Layout
 from model_adapters.model import Model
 from model_adapters.site import Site
 from model_adapters.trail import unobserved
+from model_adapters.where import Side
 
 _PREFIX = (
     ("class", re.compile(r"(^|[._])(cls_token|class_token|class_embedding|cls_embed)")),
     ("distillation", re.compile(r"(^|[._])(dist_token|distillation_token)")),
     ("register", re.compile(r"(^|[._])(reg_token|register_tokens|registers)")),
 )
+_REMEMBERED = 16
 _IMAGE_IDS = ("image_token_id", "image_token_index", "image_patch_id", "video_token_id", "video_token_index")
 
 
@@ -34,15 +36,28 @@ class Roles:
         self.model, self.inputs = model, inputs
         self._decoder: np.ndarray | None = None
         self._layouts: dict[tuple[str, int], Layout] | None = None
+        self._found: dict[tuple[Side, int, tuple[str, ...]], np.ndarray] = {}
 
-    def roles(self, site: Site, side: Literal["queries", "keys"], count: int) -> np.ndarray:
+    def chosen(self, site: Site, side: Side, count: int, roles: tuple[str, ...]) -> np.ndarray:
+        """Which of `count` query or key rows have one of these roles."""
+        if site.tower != "decoder" or self.model.kind != "lvlm":
+            return _among(self.roles(site, side, count), roles)
+        # The layers of a decoder ask for the same rows, one after the other; the next pass has other ones.
+        key = side, count, roles
+        if key not in self._found:
+            if len(self._found) > _REMEMBERED:
+                self._found.clear()
+            self._found[key] = _among(self._of_decoder(side, count), roles)
+        return self._found[key]
+
+    def roles(self, site: Site, side: Side, count: int) -> np.ndarray:
         """The roles of `count` query or key rows: [N], or [B, N] where the items of a batch differ."""
         if site.tower == "decoder" and self.model.kind == "lvlm":
             return self._of_decoder(side, count)
         plain = plain_roles(self.model, count)
         return plain if plain is not None else self._measured(site, side, count)
 
-    def _of_decoder(self, side: str, count: int) -> np.ndarray:
+    def _of_decoder(self, side: Side, count: int) -> np.ndarray:
         if self._decoder is None:
             self._decoder = decoder_roles(self.model, self.inputs)
         prompt = self._decoder
@@ -54,7 +69,7 @@ class Roles:
         answer = np.full((prompt.shape[0], count - length), "answer", dtype=object)
         return np.concatenate([prompt, answer], axis=1)
 
-    def _measured(self, site: Site, side: str, count: int) -> np.ndarray:
+    def _measured(self, site: Site, side: Side, count: int) -> np.ndarray:
         from model_adapters.geometry import layouts
 
         if self._layouts is None:
@@ -69,6 +84,10 @@ class Roles:
                 "give row numbers."
             )
         return rows.roles
+
+
+def _among(found: np.ndarray, roles: tuple[str, ...]) -> np.ndarray:
+    return np.isin(found.astype(str), roles)
 
 
 def plain_roles(model: Model, count: int) -> np.ndarray | None:

@@ -1,18 +1,17 @@
 """Two prompts read side by side, layer by layer: what is decided from both at a layer holds in both from there on.
 
-One pass of each, however many layers decide. The second prompt is read in a thread that waits whenever the first one runs.
+One pass of each, however many layers decide. Both are read in one thread, where each stands still while the other runs.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from greenlet import getcurrent, greenlet
 
 from model_adapters.edits import Edit
 from model_adapters.edits.edit import Stage
@@ -22,6 +21,7 @@ from model_adapters.model import Model
 from model_adapters.roles import Roles
 from model_adapters.site import NOTHING
 from model_adapters.tap import AttentionTap
+from model_adapters.trail import unobserved
 from model_adapters.where import Scope, Where
 
 Decide = Callable[[int, np.ndarray, np.ndarray], Edit | None]
@@ -53,9 +53,7 @@ class _Pair:
         self.decided: dict[int, Edit | None] = {}
         self._model, self._other, self._layers, self._decide = model, other, tuple(layers), decide
         self._where = Where(tower="decoder", layers=self._layers)
-        self._heard: SimpleQueue[np.ndarray | BaseException] = SimpleQueue()
-        self._told: SimpleQueue[Edit | None | _Over] = SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._leader, self._second = getcurrent(), greenlet(self._read_second)
 
     def first(self, inputs: Inputs) -> None:
         try:
@@ -63,9 +61,9 @@ class _Pair:
         except _Over:
             pass
         finally:
-            if self._thread is not None:
-                self._told.put(_Over())
-                self._thread.join()
+            if self._second:
+                with unobserved():
+                    self._second.throw(_Over)
 
     def _pass(self, inputs: Inputs, edits: tuple[Edit, ...], meet: Callable[[int, np.ndarray], Edit | None]) -> None:
         model = self._model
@@ -73,38 +71,28 @@ class _Pair:
             model.module, keep=NOTHING, edits=(*edits, _Meeting(self._where, meet)), labels=model.tap_labels,
             scopes=model.tap_scopes, roles=Roles(model, inputs),
         )  # fmt: skip
-        with torch.no_grad(), tap:
+        with tap:
             model.module(**inputs.tensors)
 
     def _lead(self, layer: int, rows: np.ndarray) -> Edit | None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._second, daemon=True)
-            self._thread.start()
-        else:
-            self._told.put(list(self.decided.values())[-1])
-        found = self._heard.get()
-        if isinstance(found, BaseException):
-            raise found
+        with unobserved():
+            found = self._second.switch(*list(self.decided.values())[-1:])
+        if found is None:
+            raise AdapterError(f"{self._model.name} reads the second prompt with fewer layers than the first.")
         self.decided[layer] = self._decide(layer, rows, found)
         if len(self.decided) == len(self._layers):
             raise _Over
         return self.decided[layer]
 
-    def _second(self) -> None:
+    def _read_second(self) -> None:
         try:
             self._pass(*self._other, self._follow)
-            self._heard.put(AdapterError(f"{self._model.name} reads the second prompt with fewer layers than the first."))
         except _Over:
             pass
-        except BaseException as error:  # noqa: BLE001 (handed to the thread that waits)
-            self._heard.put(error)
 
     def _follow(self, layer: int, rows: np.ndarray) -> Edit | None:
-        self._heard.put(rows)
-        told = self._told.get()
-        if isinstance(told, _Over):
-            raise told
-        return told
+        with unobserved():
+            return self._leader.switch(rows)
 
 
 def side_by_side(
@@ -120,7 +108,8 @@ def side_by_side(
         decide: what to do to the head outputs of a layer in both prompts.
     """
     pair = _Pair(model, other, layers, decide)
-    with model.lock:
+    # Around both passes, which end in either order: the one that ends last must not leave gradients off.
+    with model.lock, torch.no_grad():
         pair.first(inputs)
     if missing := [layer for layer in layers if layer not in pair.decided]:
         raise ValueError(f"layer {missing[0]} of the decoder has no attention whose heads can be compared.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ import torch
 from model_adapters.errors import AdapterError
 from model_adapters.labels import block_of
 from model_adapters.site import Site
-from model_adapters.where import RoleSource
+from model_adapters.where import RoleSource, Side
 
 _MASK = re.compile(r"mask")
 _ALONG_TOKENS = re.compile(r"position_emb|rope|rotary|freqs|^cos$|^sin$")
@@ -122,9 +122,9 @@ class _KeptRoles:
     def __init__(self, source: RoleSource, kept: Kept) -> None:
         self.source, self.kept = source, kept
 
-    def roles(self, site: Site, side: Literal["queries", "keys"], count: int) -> object:
-        """The roles of `count` rows: those of all rows, without the ones that are gone."""
+    def chosen(self, site: Site, side: Side, count: int, roles: tuple[str, ...]) -> np.ndarray:
+        """Which of `count` rows have these roles: of all rows, without the ones that are gone."""
         there = self.kept.survivors.get(site.tower) or self.kept.cached.get(block_of(site.name))
         if there is None or len(there.places) != count:
-            return self.source.roles(site, side, count)
-        return np.asarray(self.source.roles(site, side, there.whole))[..., there.places.cpu().numpy()]
+            return self.source.chosen(site, side, count, roles)
+        return self.source.chosen(site, side, there.whole, roles)[..., there.places.cpu().numpy()]

@@ -14,6 +14,7 @@ from model_adapters.site import Site
 Tokens = str | tuple[str, ...] | tuple[int, ...]
 """Tokens by number (negative from the end), or by role: "all", "last", "image", "text", "class", "patch", ..."""
 Phase = Literal["both", "prompt", "new"]
+Side = Literal["queries", "keys"]
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ _GROUPS = {"text": ("text", "bos", "system", "question", "answer"), "prefix": ("
 
 
 class RoleSource(Protocol):
-    """Tells the roles of a site's rows: an array of strings [N] or, where items of a batch differ, [B, N]."""
+    """Tells which rows of a site have one of some roles."""
 
-    def roles(self, site: Site, side: Literal["queries", "keys"], count: int) -> object:
-        """The roles of the `count` query or key rows of this site."""
+    def chosen(self, site: Site, side: Side, count: int, roles: tuple[str, ...]) -> np.ndarray:
+        """Bool [N] or, where items of a batch differ, [B, N], of the `count` query or key rows of this site."""
         ...
 
 
@@ -106,7 +107,7 @@ class Scope:
             raise ValueError(f"heads {bad} of {self.site.name} were asked for, but it has heads 0 to {self.site.heads - 1}.")
         return _chosen_heads(where.heads, self.site.heads, self.device)
 
-    def tokens(self, tokens: Tokens, side: Literal["queries", "keys"]) -> torch.Tensor | None:
+    def tokens(self, tokens: Tokens, side: Side) -> torch.Tensor | None:
         """Bool [B or 1, W, N] of the rows meant; None for all."""
         per_window = self.queries if side == "queries" else self.keys
         if tokens == "all" or (tokens == "last" and self.windows * per_window == 1):
@@ -125,7 +126,7 @@ def _chosen_heads(heads: tuple[int, ...], count: int, device: torch.device) -> t
 def chosen_rows(
     tokens: Tokens,
     site: Site,
-    side: Literal["queries", "keys"],
+    side: Side,
     windows: int,
     per_window: int,
     source: RoleSource | None,
@@ -136,20 +137,24 @@ def chosen_rows(
     names = (tokens,) if isinstance(tokens, str) else tokens
     if names == ("last",):
         names = (count - 1,)
-    if all(isinstance(n, int) for n in names):
-        bad = [n for n in names if not -count <= int(n) < count]
-        if bad:
+    if not any(isinstance(n, str) for n in names):
+        chosen = _numbered(names, count, device)
+        if chosen is None:
+            bad = [n for n in names if not -count <= int(n) < count]
             raise ValueError(f"{side} {bad[:5]} of {site.name} were asked for, but it has rows 0 to {count - 1}.")
-        chosen = torch.zeros(1, count, dtype=torch.bool, device=device)
-        chosen[:, [int(n) for n in names]] = True
         return chosen.view(1, windows, per_window)
     if source is None:
         raise ValueError(f"{side}={tokens!r} names roles, but the tokens of this module have none known; give row numbers.")
-    roles = source.roles(site, side, count)
-    chosen = torch.as_tensor(_isin(roles, names), device=device)
+    wanted = tuple(role for name in names for role in _GROUPS.get(str(name), (str(name),)))
+    chosen = torch.as_tensor(source.chosen(site, side, count, wanted), device=device)
     return chosen.reshape(-1, windows, per_window)
 
 
-def _isin(roles: object, names: tuple) -> np.ndarray:
-    wanted = [role for name in names for role in _GROUPS.get(str(name), (str(name),))]
-    return np.isin(np.asarray(roles, dtype=str), wanted)
+@lru_cache(maxsize=64)
+def _numbered(numbers: tuple, count: int, device: torch.device) -> torch.Tensor | None:
+    """Bool [1, count], shared by the layers of a pass; None where a number is out of range."""
+    if not all(-count <= int(n) < count for n in numbers):
+        return None
+    chosen = torch.zeros(1, count, dtype=torch.bool, device=device)
+    chosen[:, [int(n) for n in numbers]] = True
+    return chosen

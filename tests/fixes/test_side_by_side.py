@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
+from torch.overrides import _get_current_function_mode_stack
 
 import model_adapters as ma
 from analysis.fixes import vision_heads_reinforced
 from model_adapters.edits import Gate
 from model_adapters.planned import decided
 from model_adapters.side_by_side import side_by_side
+from model_adapters.trail import _observers
 from tests.fixes.small import NOTHING, QUESTION, asked
 
 FAMILIES = ("bundled:lvlm", "llava", "qwen2_5_vl", "internvl")
@@ -73,9 +73,8 @@ def test_the_same_prompt_twice_says_the_same():
     assert apart == [0, 0]
 
 
-def test_what_goes_wrong_is_raised_and_leaves_no_thread():
+def test_what_goes_wrong_is_raised_and_leaves_nothing_open():
     model, inputs = asked("llava")
-    threads = threading.active_count()
     broken = inputs.with_tensors(pixel_values=torch.zeros(1, 3, 5, 5))
     with pytest.raises((RuntimeError, ValueError)):
         side_by_side(model, inputs, (broken, ()), (0, 1), lambda layer, seen, less: None)
@@ -87,4 +86,10 @@ def test_what_goes_wrong_is_raised_and_leaves_no_thread():
         side_by_side(model, inputs, (inputs, ()), (0, 1), fail)
     with pytest.raises(ValueError, match="layer 7 of the decoder has no attention"):
         side_by_side(model, inputs, (inputs, ()), (0, 7), lambda layer, seen, less: None)
-    assert threading.active_count() == threads
+    assert torch.is_grad_enabled() and not _get_current_function_mode_stack() and not _observers.get()
+
+
+def test_a_pass_that_is_left_early_leaves_gradients_on():
+    model, inputs = asked("llava")
+    side_by_side(model, inputs, (inputs, ()), (0,), lambda layer, seen, less: None)
+    assert torch.is_grad_enabled() and not _get_current_function_mode_stack()
