@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from model_adapters import attention
 from model_adapters.blocks import Blocks
+from model_adapters.cutting import without_edges
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
 from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype
@@ -186,12 +187,20 @@ class AttentionTap(TorchFunctionMode, Observer):
         fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads)
         if stages["scores"] or stages["weights"]:
             self._refuse_dropout(call)
-            output = attention.explicit(call, lambda s, rows: self._edited(s, rows, stages, site, fold, call))
+            output = self._changed(func, call, stages, site, fold)
         else:
             output = func(*args, **kwargs).reshape(*call.query.shape[:-1], call.value.shape[-1])
         output = self._after(output, stages, site, fold, call.query.shape[-2], call.key.shape[-2])
         output = self.recorder.sdpa(site, fold, call, output, self._edited_rows(stages, site, fold, call))
         return output.reshape(*raw.query.shape[:-1], raw.value.shape[-1])
+
+    def _changed(self, func: Any, call: Sdpa, stages: dict[str, list], site: Site, fold: Fold) -> torch.Tensor:
+        if not stages["weights"] and not fold.heads_first:
+            queries, keys = call.query.shape[-2], call.key.shape[-2]
+            scope = self._scope(site, fold.windows, queries, keys, slice(0, queries), call.query.device)
+            if (output := without_edges(func, call, stages["scores"], scope)) is not None:
+                return output
+        return attention.explicit(call, lambda s, rows: self._edited(s, rows, stages, site, fold, call))
 
     def _softmax(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         event = attention_softmax(func, args, kwargs, self.stack[-1] if self.stack else None)
