@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -56,8 +57,15 @@ def row_chunks(call: Sdpa, inside: torch.Tensor | None, queries: int) -> Iterato
 
 def row_numbers(chunk: slice | torch.Tensor, windows: int, queries: int, device: torch.device) -> torch.Tensor:
     """The numbers, among all rows of a site, of a chunk of the rows of every window."""
-    inside = torch.arange(queries, device=device)[chunk] if isinstance(chunk, slice) else chunk
-    return (torch.arange(windows, device=device)[:, None] * queries + inside).flatten()
+    if isinstance(chunk, slice):
+        return _numbered(chunk.start, chunk.stop, windows, queries, device)
+    return (torch.arange(windows, device=device)[:, None] * queries + chunk).flatten()
+
+
+@lru_cache(maxsize=64)
+def _numbered(start: int, stop: int, windows: int, queries: int, device: torch.device) -> torch.Tensor:
+    """Shared: every item of a batch asks for it again, in every layer."""
+    return row_numbers(torch.arange(start, stop, device=device), windows, queries, device)
 
 
 def joined(parts: list[torch.Tensor], windows: int) -> torch.Tensor:
