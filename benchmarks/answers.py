@@ -43,14 +43,15 @@ def reading() -> Iterator[Row]:
 
 
 def signals() -> Iterator[Row]:
-    """Generation, the readings that signals need (six of them views of the picture), and all signals of all words."""
-    model, inputs = lvlm()
-    lens = ma.lens(model, inputs)
-    for words in (WORDS, CAPTION):
-        doubted = partial(_doubted, model, inputs, lens, words)
-        (ratio,) = against(partial(_plain, model, inputs, words), [doubted], rounds=3)
-        what = f"{model.name}: all signals of a {words}-word answer, its generation and all further passes included"
-        yield _row(what, ratio, 3.0)
+    """Generation, the readings that signals need (four of them views of the picture), and all signals of all words."""
+    for layers in LAYERS:
+        model, inputs = lvlm(layers)
+        lens = ma.lens(model, inputs)
+        for words in (WORDS, CAPTION):
+            doubted = partial(_doubted, model, inputs, lens, words)
+            (ratio,) = against(partial(_plain, model, inputs, words), [doubted], rounds=3)
+            what = f"{model.name}: all signals of a {words}-word answer, its generation and all further passes included"
+            yield _row(what, ratio, 3.0)
 
 
 def decoders() -> Iterator[Row]:

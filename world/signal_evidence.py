@@ -20,8 +20,8 @@ from model_adapters.contrast_looks import noised
 
 NOISE = 700
 """Diffusion steps of the noised look: chosen on the scenes of the reference; the published 500 tell nothing there."""
-PASSES = 11
-"""What the evidence on one answer costs, in passes over prompt and answer: six views and five other looks."""
+PASSES = 9
+"""What the evidence on one answer costs, in passes over prompt and answer: four views and five other looks."""
 
 _T = TypeVar("_T")
 

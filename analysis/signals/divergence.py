@@ -5,7 +5,6 @@ The model runs elsewhere; here come its scores [A, V] of the same answer under o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -115,12 +114,15 @@ def diffused(pixels: np.ndarray, *, step: Annotated[int, Range(0, 999)] = 500, s
 
 
 def picture_views(picture: np.ndarray, *, share: Annotated[float, Range(0.5, 0.99)] = 0.85) -> list[np.ndarray]:
-    """Views of a picture [height, width, 3]: mirrored, and its four corners and middle, each with `share` of both sides."""
+    """Views of a picture [height, width, 3]: its four corners, each with `share` of both sides.
+
+    None is mirrored: before a mirrored picture "left" is wrong where it was right.
+    """
     height, width = picture.shape[:2]
     rows, columns = max(1, round(height * share)), max(1, round(width * share))
     down, right = height - rows, width - columns
-    corners: Sequence[tuple[int, int]] = ((0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2))
-    return [picture[:, ::-1].copy(), *(picture[y : y + rows, x : x + columns].copy() for y, x in corners)]
+    corners = ((0, 0), (0, right), (down, 0), (down, right))
+    return [picture[y : y + rows, x : x + columns].copy() for y, x in corners]
 
 
 def _distance(answer: Answer, scores: np.ndarray, word: Word | int | str, distance: Distance, name: str) -> float:

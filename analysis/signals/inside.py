@@ -15,7 +15,8 @@ from analysis.words.words import Word
 
 CHUNK = 256
 """Image tokens that are read at a time: scores of a large vocabulary need memory."""
-_KEPT: WeakKeyDictionary[Answer, dict[tuple[int, tuple[int, ...]], np.ndarray]] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[Answer, dict[tuple, np.ndarray]] = WeakKeyDictionary()
+"""What all words of an answer share."""
 
 
 @method(
@@ -63,11 +64,10 @@ def low_alignment(answer: Answer, word: Word | int | str = 0, *, image_layer: Li
         image_layer: where the image tokens are taken from.
     """
     row = len(answer.prompt) - 1 + answer.word(word).steps[0]
-    depths, seen = answer.depths[1:] or answer.depths, np.flatnonzero(answer.image)
     found = []
-    for depth in depths:
-        image = answer.hidden(depth if image_layer == "same" else answer.depths[0], seen)
-        found.append(cosine(image.mean(0), answer.hidden(depth, slice(row, row + 1))[0]))
+    for depth in answer.depths[1:] or answer.depths:
+        image = _mean_image(answer, depth if image_layer == "same" else answer.depths[0])
+        found.append(cosine(image, answer.hidden(depth, slice(row, row + 1))[0]))
     return -float(np.mean(found))
 
 
@@ -96,13 +96,22 @@ def low_vision_divergence(
 def most_at_image(answer: Answer, lens: Lens, depths: tuple[int, ...]) -> np.ndarray:
     """[V]: the largest log-probability of each token at any image token in any of these layers; kept for other words."""
     kept = _KEPT.setdefault(answer, {})
-    key = (id(lens), depths)
+    key = ("most", id(lens), depths)
     if key not in kept:
         seen, most = np.flatnonzero(answer.image), []
         for depth in depths:
             states = answer.hidden(depth, seen)
             most += [_most(lens(states[at : at + CHUNK])) for at in range(0, len(states), CHUNK)]
         kept[key] = np.max(most, axis=0)
+    return kept[key]
+
+
+def _mean_image(answer: Answer, depth: int) -> np.ndarray:
+    """[D]: the mean state of the image's tokens at the entry of a layer; kept for other words."""
+    kept = _KEPT.setdefault(answer, {})
+    key = ("mean", depth)
+    if key not in kept:
+        kept[key] = answer.hidden(depth, np.flatnonzero(answer.image)).mean(0)
     return kept[key]
 
 

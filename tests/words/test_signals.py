@@ -184,9 +184,9 @@ def test_noise_follows_the_schedule():
 def test_views_keep_most_of_the_picture():
     picture = np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3)
     views = picture_views(picture, share=0.8)
-    assert [v.shape for v in views] == [(20, 30, 3), *[(16, 24, 3)] * 5]
-    np.testing.assert_array_equal(views[0][:, ::-1], picture)
-    np.testing.assert_array_equal(views[4], picture[4:, 6:])
+    corners = [picture[:16, :24], picture[:16, 6:], picture[4:, :24], picture[4:, 6:]]
+    for view, corner in zip(views, corners, strict=True):
+        np.testing.assert_array_equal(view, corner)
 
 
 # ---- inside the decoder

@@ -13,8 +13,8 @@ import analysis
 from world.trust import entries as participants
 from world.trust.entries_maps import EXCLUDED
 from world.trust.findings import sentences, verdict, verdicts
-from world.trust.registry import Entry, enter, entries, interval, scored
-from world.trust.report import best_first, to_markdown, write
+from world.trust.registry import KINDS, Entry, enter, entries, interval, scored
+from world.trust.report import beside, best_first, to_markdown, write
 from world.trust.statistics import (
     area,
     auroc,
@@ -187,6 +187,14 @@ def test_long_and_short_results_lie_beside_each_other(tmp_path: Path) -> None:
     assert len(table(assets=tmp_path / "assets")) == 1
     assert len(table(full=True, assets=tmp_path / "assets")) == 2
     assert "`make trust-full`" in (tmp_path / "docs" / "trust-full.md").read_text()
+
+
+def test_figures_of_kinds_that_were_not_asked_for_stay() -> None:
+    old, new = replace(GOOD, kind="signal", value=0.1), replace(GOOD, kind="signal", value=0.2)
+    fix = replace(GOOD, kind="fix")
+    assert beside([new], ["signal"], [NOISE, old, fix]) == [NOISE, new, fix]
+    assert beside([NOISE, new], ["map", "signal"], []) == [NOISE, new]
+    assert beside([fix], list(KINDS), [NOISE, old]) == [fix]
 
 
 def test_pages_can_ask_for_one_method() -> None:

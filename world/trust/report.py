@@ -118,6 +118,12 @@ def _counts(column: Sequence[Score]) -> str:
     return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
+def beside(scores: Sequence[Score], kinds: Sequence[str], known: Sequence[Score]) -> list[Score]:
+    """New figures of these kinds among the known ones of the others, in the order of the report."""
+    whole = [*scores, *(score for score in known if score.kind not in kinds)]
+    return sorted(whole, key=lambda score: KINDS.index(score.kind))
+
+
 def write(scores: Sequence[Score], said: Sequence[str], root: Path, name: str) -> None:
     """Write the report and the table, such as `docs/trust.md` and `assets/trust.parquet`, below `root`."""
     for folder in ("docs", "assets"):
