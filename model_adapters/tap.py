@@ -7,7 +7,7 @@ changes the answer. The tap is thread-local by construction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -17,15 +17,15 @@ from torch.overrides import TorchFunctionMode
 
 from model_adapters import attention
 from model_adapters.blocks import Blocks
-from model_adapters.cutting import without_edges
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
-from model_adapters.events import MHA, SDPA, SOFTMAX, Sdpa, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype
-from model_adapters.fold import Fold, declared_heads, fold_of, head_count
+from model_adapters.events import MHA, SDPA, SOFTMAX, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype
+from model_adapters.fold import declared_heads, fold_of, head_count
 from model_adapters.labels import Label, Labels
 from model_adapters.products import Products
 from model_adapters.recorder import Recorder
 from model_adapters.site import Keep, Kind, Site
+from model_adapters.staged import Staged
 from model_adapters.survivors import Kept
 from model_adapters.trail import Observer, around, follow
 from model_adapters.where import RoleSource, Scope
@@ -77,7 +77,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         """The names of the modules that ran, of those that it is told of."""
         self.want = frozenset(want)
         self.recorder = Recorder(keep or Keep(), self.want, self.roles, towers, limit)
-        self._by_stage = {s: [e for e in self.edits if e.stage == s] for s in ("scores", "weights", "output")}
+        self._staged = Staged(self.edits, self._scope)
         self._blocks = Blocks(self.edits, self.recorder.states, self._scope, self.labels, kept)
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
@@ -179,28 +179,19 @@ class AttentionTap(TorchFunctionMode, Observer):
         if call.query.dim() < 3:
             return func(*args, **kwargs)
         site = self._next_site("sdpa", head_count(tuple(call.query.shape[:-2]), heads))
-        stages = self._stages(site)
+        stages = self._staged.at(site, self.step)
         self._blocks.added.check_mask(self._labelled(site.name), call.mask, call.key.shape[-2])
         if not self.recorder.takes(site) and not any(stages.values()):
             self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch, call.value.shape[-1])
             return func(*args, **kwargs)
         fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads)
         if stages["scores"] or stages["weights"]:
-            self._refuse_dropout(call)
-            output = self._changed(func, call, stages, site, fold)
+            output = self._staged.attended(func, call, stages, site, fold)
         else:
             output = func(*args, **kwargs).reshape(*call.query.shape[:-1], call.value.shape[-1])
-        output = self._after(output, stages, site, fold, call.query.shape[-2], call.key.shape[-2])
-        output = self.recorder.sdpa(site, fold, call, output, self._edited_rows(stages, site, fold, call))
+        output = self._staged.output(output, stages, site, fold, call.query.shape[-2], call.key.shape[-2])
+        output = self.recorder.sdpa(site, fold, call, output, self._staged.rows(stages, site, fold, call))
         return output.reshape(*raw.query.shape[:-1], raw.value.shape[-1])
-
-    def _changed(self, func: Any, call: Sdpa, stages: dict[str, list], site: Site, fold: Fold) -> torch.Tensor:
-        if not stages["weights"] and not fold.heads_first:
-            queries, keys = call.query.shape[-2], call.key.shape[-2]
-            scope = self._scope(site, fold.windows, queries, keys, slice(0, queries), call.query.device)
-            if (output := without_edges(func, call, stages["scores"], scope)) is not None:
-                return output
-        return attention.explicit(call, lambda s, rows: self._edited(s, rows, stages, site, fold, call))
 
     def _softmax(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         event = attention_softmax(func, args, kwargs, self.stack[-1] if self.stack else None)
@@ -210,7 +201,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         shape = event.scores.shape if not flipped else event.scores.transpose(-1, -2).shape
         heads = self._heads()
         site = self._next_site("factorised" if flipped else "softmax", head_count(tuple(shape[:-2]), heads))
-        stages = self._stages(site)
+        stages = self._staged.at(site, self.step)
         if not self.recorder.takes(site) and not any(stages.values()):
             self.recorder.passes(site, shape[:-1], shape[-1], self.batch)
             return func(*args, **kwargs)
@@ -220,7 +211,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         elif flipped:
             raise AdapterError(f"{site.name} spreads features over tokens: it has no token-to-token weights to edit.")
         else:
-            made = self._edited(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(
+            made = self._staged.weights(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(
                 softmax_dtype(event.scores, args, kwargs)
             )
         kept = made.transpose(-1, -2) if flipped else made
@@ -229,7 +220,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             q, k = shape[-2:]
 
             def done(values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-                edited = self._after(output, stages, site, fold, q, k).reshape(output.shape)
+                edited = self._staged.output(output, stages, site, fold, q, k).reshape(output.shape)
                 return self.recorder.products(site, fold, values, edited).reshape(output.shape)
 
             self._products.wait(made, site, done, must=bool(stages["output"]))
@@ -238,7 +229,7 @@ class AttentionTap(TorchFunctionMode, Observer):
     def _mha(self, func: Any, args: tuple, kwargs: dict) -> Any:
         given = mha_arguments(args, kwargs)
         site = self._next_site("mha", given["num_heads"])
-        if any(self._stages(site).values()):
+        if any(self._staged.at(site, self.step).values()):
             raise AdapterError(
                 f"{site.name} is torch's own MultiheadAttention, whose inside cannot be reached: it can be captured but not "
                 "edited. Edits on other layers, or Skip on its block, work."
@@ -273,45 +264,8 @@ class AttentionTap(TorchFunctionMode, Observer):
             self._declared[self.here] = declared_heads([m for _, m in self.stack])
         return self._declared[self.here]
 
-    def _stages(self, site: Site) -> dict[str, list]:
-        if not self.edits:
-            return _NO_STAGES
-        return {s: [e for e in self._by_stage[s] if e.where.site(site, self.step)] for s in ("scores", "weights", "output")}
-
     def _scope(self, site: Site, windows: int, queries: int, keys: int, chunk: slice, device: torch.device) -> Scope:
         return Scope(site, self.step, self.batch, windows, queries, keys, chunk, device, self.roles)
 
-    def _edited(
-        self, scored: torch.Tensor, rows: Any, stages: dict[str, list], site: Site, fold: Fold, call: Sdpa | None
-    ) -> torch.Tensor:
-        queries = scored.shape[-2] if call is None else call.query.shape[-2]
-        scope = self._scope(site, fold.windows, queries, scored.shape[-1], rows, scored.device)
-        opened = fold.open(scored)
-        for edit in stages["scores"]:
-            opened = edit(opened, scope)
-        weights = attention.softmax_rows(opened.float() if opened.requires_grad else opened.float().clone())
-        for edit in stages["weights"]:
-            weights = edit(weights, scope)
-        return fold.close(weights)
-
-    def _edited_rows(self, stages: dict[str, list], site: Site, fold: Fold, call: Sdpa) -> Callable | None:
-        if not stages["scores"] and not stages["weights"]:
-            return None
-        return lambda scored, rows: self._edited(scored, rows, stages, site, fold, call)
-
-    def _after(self, output: torch.Tensor, stages: dict[str, list], site: Site, fold: Fold, q: int, k: int) -> torch.Tensor:
-        if not stages["output"]:
-            return output
-        opened = fold.open(output)
-        scope = self._scope(site, fold.windows, q, k, slice(0, q), output.device)
-        for edit in stages["output"]:
-            opened = edit(opened, scope)
-        return fold.close(opened)
-
-    def _refuse_dropout(self, call: Sdpa) -> None:
-        if call.dropout > 0:
-            raise AdapterError("The model drops attention at random (training mode); edits need model.eval().")
-
 
 _ATTENTION = frozenset({SDPA, MHA, *SOFTMAX})
-_NO_STAGES: dict[str, list] = {"scores": [], "weights": [], "output": []}
