@@ -20,8 +20,9 @@ from model_adapters.inputs import Inputs
 from model_adapters.labels import block_of
 from model_adapters.model import Model
 from model_adapters.over_trust import Following, searched
-from model_adapters.planned import Plan, decided
+from model_adapters.planned import Plan, decided, planned
 from model_adapters.roles import Roles, decoder_roles
+from model_adapters.side_by_side import reading, settled
 from model_adapters.site import Keep, Site
 from model_adapters.tap import AttentionTap
 
@@ -111,7 +112,9 @@ def generate(
     if inputs.many or inputs.batch > 1:
         raise ValueError("generate answers one prompt at a time; prepare a single text, or give `answers` a list of prompts.")
     check_room(model, inputs, max_new_tokens)
-    decoding, edits = decoding or Greedy(), decided(model, inputs, edits)
+    decoding = decoding or Greedy()
+    # A search reads the prompt more than once: what is to be decided is decided before.
+    edits = (decided if isinstance(decoding, OverTrust) else planned)(model, inputs, edits)
     tap = AttentionTap(
         model.module, keep=_last(keep), edits=edits, batch=decoding.options["num_beams"],
         labels=model.tap_labels, scopes=model.tap_scopes, roles=Roles(model, inputs), towers=DECODERS, limit=free_bytes(),
@@ -120,7 +123,7 @@ def generate(
     choosing = _choosing(model, inputs, edits, decoding, max_new_tokens)
     # A tap costs a little for every operation: where it has nothing to do it is left out.
     tapped = tap if edits or tap.recorder.keep.sites != "none" else nullcontext()
-    with model.lock, torch.no_grad(), _seeded(decoding), choosing as chosen, tapped:
+    with model.lock, torch.no_grad(), _seeded(decoding), choosing as chosen, reading(edits), tapped:
         out = generator(
             **inputs.tensors, return_dict_in_generate=True, output_logits=True,
             output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **_listened(on_token),
@@ -232,7 +235,7 @@ def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decod
         tokens.append(GeneratedToken(token, text_of(tokenizer, [token]), probability, row.numpy(), BySite(kept)))
     return Generation(
         model.name, text_of(tokenizer, ids, skip=True), tuple(tokens), prompt_tokens(tokenizer, inputs),
-        prompt_roles(model, inputs), tuple(steps.get(0, {})), tap.edits, decoding, _left(tap, steps.get(0, {})),
+        prompt_roles(model, inputs), tuple(steps.get(0, {})), settled(tap.edits), decoding, _left(tap, steps.get(0, {})),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from model_adapters.inputs import Inputs
 from model_adapters.layout import Rows
 from model_adapters.model import Model
 from model_adapters.roles import decoder_roles
-from model_adapters.side_by_side import Decide, side_by_side
+from model_adapters.side_by_side import Decide, Pair, settled_by_a_pass
 from model_adapters.site import Keep
 from model_adapters.target import Target
 from model_adapters.towers import capture_towers
@@ -75,11 +75,9 @@ class Glance:
         inputs, hiding = without_image(self.model, self.inputs, how)
         return capture(self.model, inputs, edits=(*hiding, *edits), keep=keep, want=want, scores=1)
 
-    def beside_blind(
-        self, how: Literal["left out", "hidden"], layers: Sequence[int], decide: Decide
-    ) -> dict[int, Edit | None]:
-        """What is decided layer by layer from what heads say with the image and without; decisions hold in deeper layers."""
-        return side_by_side(self.model, self.inputs, without_image(self.model, self.inputs, how), layers, decide)
+    def beside_blind(self, how: Literal["left out", "hidden"], layers: Sequence[int], decide: Decide) -> Edit:
+        """Decides layer by layer from what heads say with the image and without; decisions hold in deeper layers."""
+        return Pair(self.model, without_image(self.model, self.inputs, how), layers, decide).edit
 
 
 @runtime_checkable
@@ -93,6 +91,11 @@ class Plan(Protocol):
 
 def decided(model: Model, inputs: Inputs, edits: Iterable[Edit | Plan] | Edit | Plan) -> tuple[Edit, ...]:
     """Edits with every plan replaced by what it decides for this prompt."""
+    return settled_by_a_pass(model, inputs, planned(model, inputs, edits))
+
+
+def planned(model: Model, inputs: Inputs, edits: Iterable[Edit | Plan] | Edit | Plan) -> tuple[Edit, ...]:
+    """Edits with every plan replaced by its edits, of which some may decide only while the prompt is read."""
     given: tuple[Edit | Plan, ...] = (edits,) if isinstance(edits, Edit | Plan) else tuple(edits)
     glance = Glance(model, inputs)
     found: list[Edit] = []

@@ -11,25 +11,32 @@ from analysis.fixes.encoder_tokens import Score, patch_scores
 from analysis.fixes.options import FixOptions, options
 from analysis.registry import Range, method
 from model_adapters.decoding import Contrast, Under
-from model_adapters.edits import Block, Edit
+from model_adapters.edits import Block, DropTokens, Edit
 from model_adapters.where import Where
+
+Others = Literal["taken out", "hidden"]
 
 
 @dataclass(frozen=True)
 class OnlyOutliers:
-    """All image tokens are hidden but those with the highest scores of the vision tower."""
+    """All image tokens but those with the highest scores of the vision tower are taken out, or hidden from all others."""
 
     count: int = 10
     score: Score = "single wide head"
+    others: Others = "taken out"
 
     def plan(self, glance: Any) -> tuple[Edit, ...]:
-        """Cut the edges to the others, in all layers of the decoder."""
+        """Take the others out in front of the decoder, or cut the edges to them in all its layers."""
         scores = patch_scores(glance, -2, self.score)
         if not 1 <= self.count <= len(scores):
             raise ValueError(f"{self.count} image tokens were to be left, but the prompt has {len(scores)}.")
         positions = np.flatnonzero(glance.roles == "image")
-        hidden = np.sort(positions[np.argsort(-scores, kind="stable")[self.count :]])
-        return (Block(Where(tower="decoder", keys=tuple(int(i) for i in hidden))),) if len(hidden) else ()
+        gone = tuple(int(i) for i in np.sort(positions[np.argsort(-scores, kind="stable")[self.count :]]))
+        if not gone:
+            return ()
+        if self.others == "hidden":
+            return (Block(Where(tower="decoder", keys=gone)),)
+        return (DropTokens(Where(tower="decoder", layers=(0,), queries=gone, phase="prompt"), entry=True),)
 
 
 @method(
@@ -46,10 +53,11 @@ def contrast_with_outliers(
     beta: Annotated[float, Range(0.001, 1)] = 0.1,
     count: Annotated[int, Range(1, 1000)] = 10,
     score: Literal["single wide head", "class", "received"] = "single wide head",
+    others: Others = "taken out",
 ) -> FixOptions:
     """Contrast (1 + alpha) l - alpha l', where l' sees only the few image tokens that the class token attends to most.
 
-    The release takes the others out of the sequence; here they are hidden, so positions of words stay.
+    The others are taken out of the sequence, as in the release; what is left keeps its positions.
 
     Args:
         alpha: 2 in the release for LLaVA; 0 changes nothing.
@@ -57,5 +65,7 @@ def contrast_with_outliers(
         count: how many image tokens the second branch sees; 10 for LLaVA.
         score: by the last tower layer but one; as one head over the full width (the release), as the mean over heads, or by
             attention received, for towers without a class token (ours).
+        others: taken out of the second branch, or hidden from all other tokens, for models whose caches forget: it comes to
+            the same.
     """
-    return options(decoding=Contrast(Under((OnlyOutliers(count, score),)), alpha, beta)) if alpha else options()
+    return options(decoding=Contrast(Under((OnlyOutliers(count, score, others),)), alpha, beta)) if alpha else options()

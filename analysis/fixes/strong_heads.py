@@ -27,12 +27,11 @@ class LouderHeads:
     in_turn: bool = True
 
     def plan(self, glance: Any) -> tuple[Edit, ...]:
-        """One gate per layer."""
+        """One gate per layer, decided at once or layer by layer while the prompt is read."""
         depth = glance.depth
         layers = sorted({n for n in self.early if n < depth} | set(range(max(0, depth - self.last), depth)))
         if self.in_turn:
-            found = glance.beside_blind(self.without, layers, self._louder)
-            return tuple(edit for edit in found.values() if edit is not None)
+            return (glance.beside_blind(self.without, layers, self._louder),)
         seen = glance.capture(keep=DECIDING, want={"heads"})
         less = glance.blind(self.without, keep=DECIDING, want={"heads"})
         edits = (self._louder(layer, _deciding(seen, layer), _deciding(less, layer)) for layer in layers)

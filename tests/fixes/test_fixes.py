@@ -21,10 +21,11 @@ from analysis.fixes import (
     visual_contrastive_decoding,
 )  # fmt: skip
 from analysis.fixes.balance import sorted_tokens
+from analysis.fixes.outlier_contrast import OnlyOutliers
 from analysis.fixes.relevant_regions import painted, question_relevance
 from analysis.fixes.strong_heads import chosen_heads
 from model_adapters.planned import decided
-from tests.fixes.small import LONGEST, NOTHING, QUESTION, asked, ids
+from tests.fixes.small import LONGEST, NOTHING, QUESTION, asked, ids, next_scores
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 TWO = ("llava", "qwen2_vl")
@@ -237,11 +238,14 @@ def test_reinforced_heads_speak_louder_through_the_output_projection():
         np.testing.assert_allclose(one.logits, other.logits, atol=2e-4)
 
 
+OTHERS = "taken out", "hidden"
+
+
 @pytest.mark.parametrize("score", ["single wide head", "class"])
 def test_only_the_outliers_of_the_encoder_are_left_to_see(score):
     model, inputs = asked("llava")
-    options = contrast_with_outliers(count=7, score=score)
-    (edit,) = decided(model, inputs, options["decoding"].look.edits)
+    chosen = (contrast_with_outliers(count=7, score=score, others=others)["decoding"] for others in OTHERS)
+    (dropped,), (hidden,) = (decided(model, inputs, each.look.edits) for each in chosen)
     seen = ma.capture(model, inputs, want={"queries"})
     site = [s for s in seen.sites if s.tower == "vision"][-2]
     scores = np.zeros(seen.shapes[site][2])
@@ -252,9 +256,26 @@ def test_only_the_outliers_of_the_encoder_are_left_to_see(score):
             scores[key] = float(np.concatenate(list(seen.queries[site][:, 0])) @ np.concatenate(list(seen.keys[site][:, key])))
     order = np.argsort(-scores[1:])
     image = image_of(model, inputs)
-    assert set(edit.where.keys) == set(image) - set(image[order[:7]])
+    assert set(dropped.where.queries) == set(hidden.where.keys) == set(image) - set(image[order[:7]])
     with pytest.raises(ValueError, match="65 image tokens were to be left"):
         ids("llava", **contrast_with_outliers(count=65))
+
+
+@pytest.mark.parametrize("name", ["llava", "bundled:lvlm"])
+def test_tokens_taken_out_and_tokens_hidden_come_to_the_same(name):
+    model, inputs = asked(name)
+    out, hidden = (
+        ma.generate(
+            model, inputs, max_new_tokens=6, keep=NOTHING,
+            decoding=ma.Contrast(ma.Under((OnlyOutliers(5, "received", others),)), 1.0, 0.1),
+        )
+        for others in OTHERS
+    )  # fmt: skip
+    said = [token.id for token in out.tokens]
+    assert said == [token.id for token in hidden.tokens]
+    looks = [decided(model, inputs, (OnlyOutliers(5, "received", others),)) for others in OTHERS]
+    first, second = (next_scores(model, inputs, said, edits) for edits in looks)
+    np.testing.assert_allclose(first, second, atol=2e-4)
 
 
 def test_tokens_are_sorted_as_published():

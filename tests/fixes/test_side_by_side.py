@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import wraps
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ import model_adapters as ma
 from analysis.fixes import vision_heads_reinforced
 from model_adapters.edits import Gate
 from model_adapters.planned import decided
-from model_adapters.side_by_side import side_by_side
+from model_adapters.side_by_side import Pair, settled_by_a_pass
 from model_adapters.trail import _observers
 from tests.fixes.small import NOTHING, QUESTION, asked
 
@@ -20,6 +22,13 @@ FAMILIES = ("bundled:lvlm", "llava", "qwen2_5_vl", "internvl")
 
 def gate(layer: int, heads: tuple[int, ...]) -> Gate:
     return Gate(ma.Where(tower="decoder", layers=(layer,), heads=heads, queries="last"), 3.0)
+
+
+def side_by_side(model: ma.Model, inputs: ma.Inputs, other: tuple, layers: tuple[int, ...], decide) -> dict:
+    """What is decided at each of these layers."""
+    pair = Pair(model, other, layers, decide)
+    settled_by_a_pass(model, inputs, (pair.edit,))
+    return pair.decided
 
 
 def said(model: ma.Model, inputs: ma.Inputs, layer: int, edits: tuple = ()) -> np.ndarray:
@@ -54,6 +63,51 @@ def test_each_prompt_is_read_once(monkeypatch):
     gates = decided(model, inputs, vision_heads_reinforced()["edits"])
     assert len(gates) == ma.decoder_depth(model)
     assert passes == [inputs.tensors["input_ids"].shape[1], model.prepare(text=QUESTION).tensors["input_ids"].shape[1]]
+
+
+@pytest.mark.parametrize("decoding", [ma.Greedy(), ma.Beam(2), ma.Contrast(ma.Blank(), 1.0, 0.1)], ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_generation_decides_as_a_pass_before_it_would(name, decoding):
+    model, inputs = asked(name)
+    fix = vision_heads_reinforced(alpha=3.0)["edits"]
+    before = decided(model, inputs, fix)
+    as_it_reads = ma.generate(model, inputs, max_new_tokens=5, keep=NOTHING, edits=fix, decoding=decoding)
+    with_gates = ma.generate(model, inputs, max_new_tokens=5, keep=NOTHING, edits=before, decoding=decoding)
+    assert as_it_reads.edits == before == with_gates.edits
+    assert [t.id for t in as_it_reads.tokens] == [t.id for t in with_gates.tokens]
+    for one, other in zip(as_it_reads.tokens, with_gates.tokens, strict=True):
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+
+
+def test_a_generation_that_decides_reads_each_prompt_once(monkeypatch):
+    model, inputs = asked("llava")
+    lengths = []
+    forward = model.module.forward
+
+    @wraps(forward)
+    def counted(*args, **given):
+        lengths.append(given["input_ids"].shape[1])
+        return forward(*args, **given)
+
+    monkeypatch.setattr(model.module, "forward", counted)
+    ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING, **vision_heads_reinforced())
+    assert lengths == [inputs.tensors["input_ids"].shape[1], model.prepare(text=QUESTION).tensors["input_ids"].shape[1], 1, 1]
+
+
+def test_a_generation_that_is_stopped_while_deciding_leaves_nothing_open(monkeypatch):
+    model, inputs = asked("qwen2_5_vl")
+    plain = ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING)
+
+    def fail(*given):
+        raise KeyError("stopped")
+
+    monkeypatch.setattr("analysis.fixes.strong_heads.chosen_heads", fail)
+    with pytest.raises(KeyError, match="stopped"):
+        ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING, **vision_heads_reinforced())
+    assert torch.is_grad_enabled() and not _get_current_function_mode_stack() and not _observers.get()
+    again = ma.generate(model, inputs, max_new_tokens=3, keep=NOTHING)
+    for one, other in zip(plain.tokens, again.tokens, strict=True):
+        np.testing.assert_array_equal(one.logits, other.logits)
 
 
 def test_deciding_nothing_leaves_the_model_and_its_answers_as_they_were():
