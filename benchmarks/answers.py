@@ -11,6 +11,7 @@ import torch
 
 import model_adapters as ma
 from analysis import fixes
+from analysis.fixes.relevant_regions import Match
 from analysis.signals import diffused, gather, picture_views
 from analysis.signals import signals as every_signal
 from analysis.words import answer_of
@@ -25,12 +26,18 @@ if TYPE_CHECKING:
 WORDS, CAPTION = 32, 128
 """How long the answers are: one to a question, and a caption in detail, which is what fixes are meant for."""
 
+
+def _everything_alike(picture: np.ndarray, text: str) -> Match:
+    return Match(np.add.outer(*(np.linspace(0, 1, side) for side in picture.shape[:2])))
+
+
 DECODERS: dict[str, Callable[[], fixes.FixOptions]] = {
     "VCD": fixes.visual_contrastive_decoding,
     "guidance against the mean colour": fixes.image_guidance,
     "PAI": fixes.pay_attention_to_image,
     "DAMRO": fixes.contrast_with_outliers,
-    "AGLA": fixes.relevant_regions_added,
+    "AGLA, the model as its own matcher": fixes.relevant_regions_added,
+    "AGLA, a matcher that costs nothing": partial(fixes.relevant_regions_added, matcher=_everything_alike),
 }
 
 

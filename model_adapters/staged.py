@@ -59,7 +59,9 @@ class Staged:
         opened = fold.open(scored)
         for edit in stages["scores"]:
             opened = edit(opened, scope)
-        made = attention.softmax_rows(opened.float() if opened.requires_grad else opened.float().clone())
+        # Weights are made where the scores lie; those that the model made itself are its own.
+        own = call is None and not opened.requires_grad
+        made = attention.softmax_rows(opened.float().clone() if own else opened.float())
         for edit in stages["weights"]:
             made = edit(made, scope)
         return fold.close(made)
