@@ -44,7 +44,7 @@ class OnlyOutliers:
     kind="fix",
     cites=("gong2024",),
     needs={"generation", "run", "weights"},
-    range="keywords for `generate`; two passes for a token, and one over the prompt before",
+    range="keywords for `generate`; two passes for a token, and one of the vision tower before",
     misleads="It takes what the class token looks at for outliers; in a tower without artefacts that is the object itself.",
 )
 def contrast_with_outliers(

@@ -64,7 +64,7 @@ def chosen_heads(seen: np.ndarray, less: np.ndarray) -> tuple[int, ...]:
     kind="fix",
     cites=("he2025",),
     needs={"generation", "run", "heads"},
-    range="keywords for `generate`; one pass for a token, and two over the prompt before",
+    range="keywords for `generate`; one pass for a token, and one over the prompt without the image",
     misleads="Half of each layer's heads are always reinforced, whether or not any of them answers to the image.",
 )
 def vision_heads_reinforced(
