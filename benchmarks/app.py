@@ -140,7 +140,7 @@ def memory() -> Iterator[Row]:
             page.wait_for_function(_AT_REST, timeout=120_000)
             page.wait_for_function(_painted(), timeout=60_000)
             seen.append(process.memory_info().rss)
-    # Memory is given back every ten seconds; what is compared is how much is left right after.
+    # Memory is given back now and then; what is compared is how much is left right after.
     growth = min(seen[-SPAN:]) / min(seen[AFTER - SPAN : AFTER]) - 1
     log.info("memory: %s MB", [size >> 20 for size in seen[9::10]])
     yield Row(f"Memory of the server after {CHANGES} pictures against {AFTER}", f"{growth:+.1%}", "<= +10 %", growth <= 0.10)

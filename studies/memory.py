@@ -6,7 +6,7 @@ import ctypes
 import time
 from contextlib import suppress
 
-EVERY = 10.0
+EVERY = 5.0
 """Seconds between two times: the pages that are used again have to be asked for again."""
 _last = [time.monotonic()]
 
