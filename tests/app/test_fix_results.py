@@ -50,7 +50,7 @@ def answer(model, inputs, asked, **options):
 @pytest.mark.parametrize(
     ("name", "first", "each"),
     [("", 1, 1), ("random_heads_silenced", 2, 1), ("visual_contrastive_decoding", 2, 2), ("relevant_regions_added", 3, 2),
-     ("vision_heads_reinforced", 3, 1)],
+     ("vision_heads_reinforced", 2, 1)],
 )
 def test_passes_are_counted_with_looks_before_and_second_branches(model, inputs, name, first, each):
     hooks = len(model.module.get_submodule("model.language_model.layers.0")._forward_pre_hooks)
