@@ -98,6 +98,20 @@ def settle(page) -> None:
     page.wait_for_function("() => !document.querySelector('[data-stale=true]')", timeout=60_000)
 
 
+def press(page, act, seen: str, tries: int = 4) -> None:
+    """Act until something is so, as people do: a click on what is just being drawn anew gets lost."""
+    from playwright.sync_api import TimeoutError as Late
+
+    for left in reversed(range(tries)):
+        act()
+        try:
+            page.wait_for_function(seen, timeout=15_000)
+            return
+        except Late:
+            if not left:
+                raise
+
+
 def go_to(page, section: str, title: str) -> None:
     """Choose a page in the navigation, as people do."""
     link_to(page, section, title).click()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
+from tests.app.browser import chromium, needs_chromium, press, serving, settle, watched_page
 from tests.app.lesson_answers import GRID, answers
 from ui.lessons.all_tours import TOURS
 
@@ -37,8 +37,7 @@ def test_a_learner_finds_a_patch_on_an_object(app):
         page.wait_for_selector(".st-key-tour-check button", timeout=120_000)
         page.wait_for_selector(".viewer .thumbs", timeout=60_000)
         settle(page)
-        page.mouse.click(*patch(page, 1))
-        page.wait_for_function("() => location.search.includes('query=1')")
+        press(page, lambda: page.mouse.click(*patch(page, 1)), "() => location.search.includes('query=1')")
         settle(page)
         press_check(page, TOURS["heads"].steps[0].hint[:30])
         assert page.locator(".st-key-tour-next button").inner_text() == "Skip"
