@@ -8,7 +8,7 @@ generation decides while it reads its own prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,7 +49,7 @@ class Pair:
     @property
     def edit(self) -> Deciding:
         """Decides in the first pass over a prompt that it meets, and does from then on what was decided."""
-        return Deciding(self._where, self)
+        return Deciding(self._where, self, self._lead)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -62,7 +62,7 @@ class Pair:
         finally:
             self._end()
 
-    def lead(self, layer: int, rows: np.ndarray) -> Edit | None:
+    def _lead(self, layer: int, rows: np.ndarray) -> Edit | None:
         """What the first prompt's heads say at a layer; returns what to do to them."""
         if self._second is None or self._aside is None:
             raise RuntimeError("edits that decide while a prompt is read work only inside `reading`.")
@@ -95,7 +95,7 @@ class Pair:
         inputs, edits = self._other
         model = self._model
         tap = AttentionTap(
-            model.module, keep=NOTHING, edits=(*edits, _Following(self._where, follow)), labels=model.tap_labels,
+            model.module, keep=NOTHING, edits=(*edits, Deciding(self._where, self, follow)), labels=model.tap_labels,
             scopes=model.tap_scopes, roles=Roles(model, inputs),
         )  # fmt: skip
         try:
@@ -105,23 +105,19 @@ class Pair:
             pass
 
 
-def _last_row(output: torch.Tensor) -> np.ndarray:
-    """[H, D] of head outputs [B, 1, H, q, D]."""
-    return output[0, 0, :, -1].double().cpu().numpy()
-
-
 @dataclass(frozen=True, eq=False)
 class Deciding(Edit):
-    """What a pair decides about the first prompt."""
+    """Does to head outputs what a pair decides at their layer; where that is still open they are told to it."""
 
     pair: Pair | None = None
+    meet: Callable[[int, np.ndarray], Edit | None] | None = None
     stage: ClassVar[Stage] = "output"
 
     def __call__(self, output: torch.Tensor, scope: Scope) -> torch.Tensor:
         """Head outputs [B, 1, H, q, D] under the decision."""
-        assert self.pair is not None and scope.site.layer is not None
-        layer = scope.site.layer
-        edit: Any = self.pair.lead(layer, _last_row(output)) if layer not in self.pair.decided else self.pair.decided[layer]
+        assert self.pair is not None and self.meet is not None and scope.site.layer is not None
+        layer, known = scope.site.layer, self.pair.decided
+        edit: Any = known[layer] if layer in known else self.meet(layer, output[0, 0, :, -1].double().cpu().numpy())
         return output if edit is None else edit(output, scope)
 
     @property
@@ -131,32 +127,16 @@ class Deciding(Edit):
         return tuple(edit for edit in self.pair.decided.values() if edit is not None)
 
 
-@dataclass(frozen=True, eq=False)
-class _Following(Edit):
-    """Hands over what the second prompt's heads say at the layers of `where`, and does what is decided there."""
-
-    meet: Callable[[int, np.ndarray], Edit | None] | None = None
-    stage: ClassVar[Stage] = "output"
-
-    def __call__(self, output: torch.Tensor, scope: Scope) -> torch.Tensor:
-        """Head outputs [1, 1, H, q, D] under the decision."""
-        assert self.meet is not None and scope.site.layer is not None
-        edit: Any = self.meet(scope.site.layer, _last_row(output))
-        return output if edit is None else edit(output, scope)
-
-
 @contextmanager
 def reading(edits: Iterable[Edit]) -> Iterator[None]:
     """Around a generation: edits that decide while it reads its prompt may do so."""
     pairs = [edit.pair for edit in edits if isinstance(edit, Deciding) and edit.pair is not None]
-    if not pairs:
+    with ExitStack() as open_pairs:
+        for pair in pairs:
+            open_pairs.enter_context(pair.reading())
         yield
-        return
-    if len(pairs) > 1:
-        raise ValueError("two edits that decide while the prompt is read were given; one can be.")
-    with pairs[0].reading():
-        yield
-    pairs[0].check()
+    for pair in pairs:
+        pair.check()
 
 
 def settled(edits: Iterable[Edit]) -> tuple[Edit, ...]:

@@ -13,12 +13,17 @@ _START = "data:image/jpeg;base64,"
 _WHOLE = re.compile(re.escape(_START) + r"[A-Za-z0-9+/]+=*")
 
 
-def inlined(image: Image.Image, longest: int) -> str:
-    """The picture, at most this long, as an address that holds it."""
+def shrunk(image: Image.Image, longest: int) -> Image.Image:
+    """A copy in red, green and blue, at most this long."""
     small = image.convert("RGB")
     small.thumbnail((longest, longest))
+    return small
+
+
+def inlined(image: Image.Image, longest: int) -> str:
+    """The picture, at most this long, as an address that holds it."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=92, subsampling=0)
+    shrunk(image, longest).save(buffer, "JPEG", quality=92, subsampling=0)
     return _START + base64.b64encode(buffer.getvalue()).decode()
 
 

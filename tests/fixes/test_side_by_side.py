@@ -79,6 +79,17 @@ def test_a_generation_decides_as_a_pass_before_it_would(name, decoding):
         np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_two_plans_decide_one_after_the_other_at_every_layer(name):
+    model, inputs = asked(name)
+    plans = vision_heads_reinforced(alpha=3.0)["edits"] + vision_heads_reinforced(alpha=0.5, without="hidden")["edits"]
+    found = ma.generate(model, inputs, max_new_tokens=4, keep=NOTHING, edits=plans)
+    assert [gate.value for gate in found.edits] == [3.0] * (len(found.edits) // 2) + [0.5] * (len(found.edits) // 2)
+    again = ma.generate(model, inputs, max_new_tokens=4, keep=NOTHING, edits=found.edits)
+    for one, other in zip(found.tokens, again.tokens, strict=True):
+        np.testing.assert_allclose(one.logits, other.logits, atol=1e-4)
+
+
 def test_a_generation_that_decides_reads_each_prompt_once(monkeypatch):
     model, inputs = asked("llava")
     lengths = []

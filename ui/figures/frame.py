@@ -53,7 +53,7 @@ def limits(values: Any, signed: bool) -> tuple[float, float]:
 
 def framed(figure: go.Figure, *, x: str = "", y: str = "", height: int = 360, legend: bool = False, right: int = 12) -> go.Figure:
     """The layout of every figure."""
-    # Whole values are set at once: merged into what is there they would take plotly four times as long.
+    # Whole values are set at once: merged into what is there they take plotly twice as long.
     figure.update_layout(
         overwrite=True,
         height=height,

@@ -12,7 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from ui.inline_picture import inlined, read
+from ui.inline_picture import inlined, read, shrunk
 
 SIDE = 448
 """Longer side of a drawn map, in cells, where tokens lie on no even grid."""
@@ -20,10 +20,10 @@ SIDE = 448
 
 def picture_trace(image: Image.Image, size: tuple[int, int] | None = None) -> go.Image:
     """A picture over `size` units (its own pixels by default), fine enough for a figure."""
-    source = inlined(image, 2 * SIDE)
-    (width, height), (rows, columns) = size or image.size, read(source).shape[:2]
-    dx, dy = width / columns, height / rows
-    return go.Image(source=source, x0=dx / 2, dx=dx, y0=dy / 2, dy=dy, hoverinfo="skip")
+    small = shrunk(image, 2 * SIDE)
+    width, height = size or image.size
+    dx, dy = width / small.width, height / small.height
+    return go.Image(source=inlined(small, 2 * SIDE), x0=dx / 2, dx=dx, y0=dy / 2, dy=dy, hoverinfo="skip")
 
 
 def pixels_of(trace: Mapping[str, Any]) -> np.ndarray:
