@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -20,10 +22,22 @@ test_picture.__test__ = False  # type: ignore[attr-defined]
 
 
 def example(model: Model) -> Inputs:
-    """The tiny input that a model is checked on."""
-    picture = test_picture()
+    """The tiny input that a model is checked on: a picture, or as many and whatever text beside as the model takes."""
+    picture, asked = test_picture(), model.preparation
+    frames, reads = getattr(asked, "frames", 0), getattr(asked, "reads", "captions")
+    image: Any = picture if getattr(asked, "together", 1) == 1 else [picture, picture.rotate(10)]
+    shown: dict[str, Any] = {"video": test_frames(frames)} if frames else {"image": image}
     if model.kind == "vit":
-        return model.prepare(image=picture)
+        return model.prepare(**shown)
     if model.kind == "dual":
-        return model.prepare(image=picture, text=["a", "an image"])
-    return model.prepare(image=picture, text="Describe the image.")
+        return model.prepare(**shown, text=["an image"] if reads == "pairs" else ["a", "an image"])
+    return model.prepare(**shown, text="Describe the image.")
+
+
+def test_frames(count: int) -> list[Image.Image]:
+    """The test picture, moving to the left: every frame of it differs from every other."""
+    whole = np.asarray(test_picture())
+    return [Image.fromarray(np.roll(whole, -step, axis=1)) for step in range(count)]
+
+
+test_frames.__test__ = False  # type: ignore[attr-defined]
