@@ -71,22 +71,22 @@ def classes_of(model: Model) -> Classes:
     return Classes(why_not=f"{model.name} gives no class scores: {_instead(model)}")
 
 
-def why_not_scores(model: Model, answer: torch.Tensor) -> str:
-    """The sentence that says why an answer holds no scores of classes; empty where it does."""
+def why_not_scores(model: Model, shape: Sequence[int]) -> str:
+    """The sentence that says why an answer of this shape holds no scores of classes; empty where it does."""
     classes = model.classes
     if not classes:
         return classes.why_not
-    if classes.of == "tokens" or (answer.dim() == 2 and classes.count in (None, answer.shape[1])):
+    if classes.of == "tokens" or (len(shape) == 2 and classes.count in (None, shape[1])):
         return ""
     known = "classes" if classes.count is None else str(classes.count)
     return (
-        f"{model.name} gives no class scores: its answer has the shape {list(answer.shape)}, where [batch, {known}] was expected."
+        f"{model.name} gives no class scores: its answer has the shape {list(shape)}, where [batch, {known}] was expected."
     )
 
 
 def class_scores(model: Model, answer: torch.Tensor) -> torch.Tensor:
     """[B, C] the scores in a model's answer; of a sequence those of the next token. Refused where it holds none."""
-    if reason := why_not_scores(model, answer):
+    if reason := why_not_scores(model, answer.shape):
         raise AdapterError(reason)
     if model.classes.of == "tokens":
         return answer.reshape(len(answer), -1, answer.shape[-1])[:, -1]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
 
@@ -23,15 +24,25 @@ test_picture.__test__ = False  # type: ignore[attr-defined]
 
 def example(model: Model) -> Inputs:
     """The tiny input that a model is checked on: a picture, or as many and whatever text beside as the model takes."""
-    picture, asked = test_picture(), model.preparation
-    frames, reads = getattr(asked, "frames", 0), getattr(asked, "reads", "captions")
-    image: Any = picture if getattr(asked, "together", 1) == 1 else [picture, picture.rotate(10)]
-    shown: dict[str, Any] = {"video": test_frames(frames)} if frames else {"image": image}
+    try:
+        return model.prepare(**_asked(model))
+    except ValueError as error:
+        raise AdapterError(
+            f"{model.name} cannot be checked on the test picture: {error} Load it with verify=False, and verify it with inputs "
+            "of your own: verify(model, inputs)."
+        ) from error
+
+
+def _asked(model: Model) -> dict[str, Any]:
+    """What is asked of `prepare`."""
+    picture = test_picture()
+    image: Any = picture if getattr(model.preparation, "together", 1) == 1 else [picture, picture.rotate(10)]
+    shown: dict[str, Any] = {"video": test_frames(model.frames)} if model.frames else {"image": image}
     if model.kind == "vit":
-        return model.prepare(**shown)
+        return shown
     if model.kind == "dual":
-        return model.prepare(**shown, text=["an image"] if reads == "pairs" else ["a", "an image"])
-    return model.prepare(**shown, text="Describe the image.")
+        return {**shown, "text": ["an image"] if model.pairs else ["a", "an image"]}
+    return {**shown, "text": "Describe the image."}
 
 
 def test_frames(count: int) -> list[Image.Image]:

@@ -96,9 +96,10 @@ class ProcessorPreparation:
         clips = [list(clip) for clip in frames]
         if "videos" in taken or "Video" in type(self.processor).__name__:
             try:
-                return self.processor(videos=clips, return_tensors="pt", **self.call)
-            except TypeError:
-                pass  # the older video processors take the frames as images
+                return self._processed(videos=clips)
+            except AdapterError as error:
+                if not isinstance(error.__cause__, TypeError):  # the older video processors take the frames as images
+                    raise
         return self._processed(images=clips[0])
 
     def _dual(self, request: Request, frames: tuple) -> Mapping[str, Any]:
@@ -109,6 +110,8 @@ class ProcessorPreparation:
                 f"This model reads each image together with one text. Got {request.batch} images, {len(request.texts)} texts."
             )
         texts: list[Any] = list(request.texts)
+        if placeholder(self.processor):  # a model of texts that hold their image
+            texts = [prompt(self.processor, text, 1, 0) for text in texts]
         padding: dict[str, Any] = {"padding": True} if len(texts) > 1 or self.reads == "captions" else {}
         if self.reads == "queries":
             texts, padding = [texts] * request.batch, {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -22,7 +23,7 @@ from model_adapters.labels import Labels
 __all__ = ["Inputs", "Model", "answer_of"]
 
 _ANSWERS = (
-    "logits", "itm_score", *PER_CAPTION, "class_queries_logits", "pooler_output", "image_embeds", "last_hidden_state",
+    "logits", "itm_score", *PER_CAPTION, "class_queries_logits", "pred_masks", "pooler_output", "image_embeds", "last_hidden_state",
 )  # fmt: skip
 """Where the answer is looked for first. Where none of them is there, it is the first tensor of numbers that is returned."""
 
@@ -64,6 +65,16 @@ class Model:
     def classes(self) -> Classes:
         """What its scores are of: classes, captions or tokens; false, with the reason, where its answer is no scores."""
         return classes_of(self)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it takes, where it takes nothing but videos; else 0."""
+        return getattr(self.preparation, "frames", 0)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it reads each image together with one text of its own."""
+        return self.kind == "dual" and getattr(self.preparation, "reads", "") == "pairs"
 
     @cached_property
     def tap_labels(self) -> Labels:
@@ -118,12 +129,27 @@ class Model:
 
     def forward(self, inputs: Inputs, **kwargs: Any) -> Any:
         """Run the module once and return what it returns; `kwargs` are added to its arguments."""
+        given = {**inputs.tensors, **kwargs}
+        if unknown := sorted(set(given) - _taken(self.module, given)):
+            raise ValueError(f"{self.name} takes no {', '.join(unknown)}. Its arguments are {sorted(_taken(self.module, {}))}.")
         with self.lock:
-            return self.module(**{**inputs.tensors, **kwargs})
+            try:
+                return self.module(**given)
+            except (RuntimeError, IndexError) as error:
+                if type(error) not in (RuntimeError, IndexError):  # those of ours, and of too little memory, say it themselves
+                    raise
+                shapes = {name: tuple(value.shape) for name, value in given.items() if isinstance(value, torch.Tensor)}
+                raise AdapterError(f"{self.name} does not run on these inputs ({error}). It was given {shapes}.") from error
 
     def logits(self, output: Any) -> torch.Tensor:
         """The answer in the module's output: scores [B, C], token logits [B, T, V], image-text logits, or features."""
         return answer_of(output, self.name)
+
+
+def _taken(module: nn.Module, given: Mapping[str, Any]) -> set[str]:
+    """The names of the arguments of a module's forward; all that are given where it takes any."""
+    found = inspect.signature(module.forward).parameters.values()
+    return set(given) if any(p.kind is p.VAR_KEYWORD for p in found) else {p.name for p in found}
 
 
 def answer_of(output: Any, name: str = "The model") -> torch.Tensor:

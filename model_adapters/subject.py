@@ -75,7 +75,7 @@ class Subject:
         if not self.model.classes:
             return self.model.classes.why_not
         answer = run(self.model, self.inputs)
-        return why_not_scores(self.model, answer) or self._read(answer)[0].detach().float().cpu().numpy()
+        return why_not_scores(self.model, answer.shape) or self._read(answer)[0].detach().float().cpu().numpy()
 
     @cached_property
     def refusals(self) -> dict[str, str]:

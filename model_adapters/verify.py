@@ -143,11 +143,12 @@ def _plain_answer(model: Model, inputs: Inputs) -> torch.Tensor:
     try:
         with _same_draws(model):
             return model.logits(model.forward(inputs))
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError, AttributeError) as error:
         shapes = {name: tuple(value.shape) for name, value in inputs.tensors.items() if isinstance(value, torch.Tensor)}
+        told = f"{error}" if isinstance(error, AdapterError) else f"{type(error).__name__}: {error}. It was given {shapes}."
         raise AdapterError(
-            f"{model.name} does not run on the test picture ({error}). It was given {shapes}; check that the processor "
-            "belongs to the model, or verify it with inputs of your own: verify(model, inputs)."
+            f"{model.name} does not run on the test picture: {told} Check that the processor belongs to the model, or verify it "
+            "with inputs of your own: verify(model, inputs)."
         ) from error
 
 

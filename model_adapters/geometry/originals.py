@@ -47,7 +47,7 @@ class Originals:
         """The tensors of the first item with other pictures in place of its own."""
         stills, frames = pictures[: len(self._stills)], pictures[len(self._stills) :]
         kind, texts = self.model.kind, self.inputs.texts
-        alone = kind == "lvlm" or getattr(self.model.preparation, "reads", "") == "pairs"
+        alone = kind == "lvlm" or self.model.pairs
         text: Any = texts[0] if texts and alone else list(texts) if texts else None
         image = stills if (kind == "lvlm" or len(stills) > 1) and stills else stills[0] if stills else None
         return self.model.prepare(image=image, text=text, video=frames or None).tensors

@@ -15,7 +15,8 @@ SMALL_VIT = {"image_size": 64, "patch_size": 8}
 
 def pair(name: str, architecture: str, **fields: Any) -> Family:
     """A record of a model that reads a text beside an image and writes none."""
-    return Family(name, **{"kind": "dual", "generates": False, "tokens": {}, "prompt": "{text}", **fields}, architecture=architecture)
+    usual = {"kind": "dual", "generates": False, "tokens": {}, "prompt": "{text}"}
+    return Family(name, architecture=architecture, **{**usual, **fields})
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -125,30 +126,5 @@ FAMILIES: tuple[Family, ...] = (
         processor="TvpProcessor",
         image_processor="TvpImageProcessor",
         frames=2,
-    ),
-    pair(
-        "omdet-turbo",
-        "OmDetTurboForObjectDetection",
-        config={
-            "backbone_config": {**SWIN, "model_type": "swin", "out_features": ["stage2", "stage3", "stage4"]},
-            "text_config": {"model_type": "clip_text_model", "hidden_size": 64, "intermediate_size": 128, "vocab_size": 512},
-            "image_size": 128,
-            "text_projection_in_dim": 64,
-            "text_projection_out_dim": 64,
-            "class_embed_dim": 64,
-            "task_encoder_hidden_dim": 64,
-            "encoder_hidden_dim": 32,
-            "decoder_hidden_dim": 32,
-            "encoder_in_channels": [32, 64, 128],
-            "vision_features_channels": [32, 32, 32],
-            "encoder_dim_feedforward": 64,
-            "decoder_dim_feedforward": 64,
-            "decoder_num_layers": 2,
-            "num_queries": 10,
-            "encoder_attention_heads": 4,
-            "decoder_num_heads": 4,
-        },
-        image={"size": {"height": 128, "width": 128}},
-        image_processor="DetrImageProcessor",
     ),
 )

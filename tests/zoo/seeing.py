@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .records import Family
 from .towers import CLIP, SQUARE, SWIN, VIT, tower
 
+BLANK = np.zeros((32, 32, 3), np.uint8)
 SIDE = {"image_size": 64, "patch_size": 8}
 BACKBONE = {"backbone_config": {**SWIN, "model_type": "swin", "out_features": ["stage1", "stage2", "stage3", "stage4"]}}
 DINO = {
@@ -219,13 +222,17 @@ FAMILIES: tuple[Family, ...] = (
             "pretrain_image_size": 32,
             "patch_size": 8,
             "num_hidden_layers": 4,
-            "intermediate_hidden_state_indices": [0, 1, 2, 3],
-            "merge_index": 1,
+            "intermediate_hidden_state_indices": [1, 2, 3],
+            "merge_index": 0,
             "decoder_hidden_size": 16,
         },
         image={"size": {"height": 32, "width": 32}},
+        call={"prompt_images": BLANK, "prompt_masks": BLANK[..., 0]},
     ),
-    tower("zoedepth", "ZoeDepthForDepthEstimation", image=DEPTH,
+    tower(
+        "zoedepth",
+        "ZoeDepthForDepthEstimation",
+        image=DEPTH,
         config={
             "backbone_config": {**DINO, "model_type": "beit", "image_size": 64, "patch_size": 16, "reshape_hidden_states": False},
             "neck_hidden_sizes": [16, 16, 32, 32],
