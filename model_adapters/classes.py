@@ -104,7 +104,7 @@ def declared(classes: int | Sequence[str]) -> tuple[int, tuple[str, ...] | None]
     """How many classes a user says there are, and their names if given."""
     if isinstance(classes, int) and not isinstance(classes, bool) and classes >= 0:
         return classes, None
-    names = () if isinstance(classes, (str, bool, int)) else tuple(classes)
+    names = tuple(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else ()
     if not names or any(not isinstance(name, str) for name in names):
         raise ValueError(f"classes must be the names of the classes, or how many there are. Got {classes!r:.100} instead.")
     return len(names), names

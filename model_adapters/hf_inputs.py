@@ -80,6 +80,8 @@ def texts_of(module: nn.Module) -> Texts:
 def frames_of(module: nn.Module, processor: Any = None) -> int:
     """How many frames a model takes that is given nothing but videos; 0 where it takes still images."""
     names, config = accepted(module), getattr(module, "config", None)
+    if getattr(module, "main_input_name", "") == "inputs":  # Perceivers, whose configuration speaks of every modality
+        return 0
     told = getattr(config, "num_frames", None) or getattr(config, "frames_per_clip", None)
     if told is None and kind_of(module) != "lvlm":
         told = getattr(getattr(config, "vision_config", None), "num_frames", None)

@@ -23,7 +23,8 @@ from model_adapters.labels import Labels
 __all__ = ["Inputs", "Model", "answer_of"]
 
 _ANSWERS = (
-    "logits", "itm_score", *PER_CAPTION, "class_queries_logits", "pred_masks", "pooler_output", "image_embeds", "last_hidden_state",
+    "logits", "itm_score", *PER_CAPTION, "class_queries_logits", "pred_masks", "pooler_output", "image_embeds",
+    "last_hidden_state",
 )  # fmt: skip
 """Where the answer is looked for first. Where none of them is there, it is the first tensor of numbers that is returned."""
 
