@@ -88,7 +88,7 @@ def frames_of(module: nn.Module, processor: Any = None) -> int:
     if "pixel_values_videos" in names and "pixel_values" not in names:
         return told or FRAMES
     if kind_of(module) == "lvlm":
-        parts = getattr(processor, "get_attributes", list)()
+        parts: list[str] = getattr(processor, "get_attributes", list)()
         return FRAMES if "video_processor" in parts and "image_processor" not in parts else 0
     return told if isinstance(told, int) and "pixel_values" in names else 0
 

@@ -18,7 +18,7 @@ from tests.zoo.timm_models import TIMM_FAMILIES
 
 NEW_TOKENS = 3
 IMAGE_TEXT_TO_TEXT = tuple(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES)
-TITLES = {"timm": "timm", "tower": "transformers: vision towers", "dual": "transformers: dual encoders",
+TITLES = {"timm": "timm", "tower": "transformers: vision towers", "dual": "transformers: images with texts",
           "lvlm": "transformers: image and text to text"}  # fmt: skip
 
 MOST_USED = frozenset(
