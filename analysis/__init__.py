@@ -45,7 +45,7 @@ from analysis import (
     visual_tokens,
     words,
 )
-from analysis.explain import explain, faithful, offered, randomised, why_not
+from analysis.explain import explain, faithful, model_lacks, offered, randomised, why_not
 from analysis.offers import offers
 from analysis.registry import METHODS, Method, find, method, methods
 
@@ -80,6 +80,7 @@ __all__ = [
     "massive",
     "method",
     "methods",
+    "model_lacks",
     "object_energy",
     "offered",
     "offers",

@@ -57,9 +57,8 @@ def why_not(subject: Subject, name: str, *, target: int | None = None, tower: st
     if chosen.kind != "map":
         names = [m.name for m in methods("map")]
         raise ValueError(f"{chosen.title} makes no map but something of the kind {chosen.kind!r}. Maps are made by {names}.")
-    refused = sorted(chosen.needs & set(subject.refusals))
-    if refused:
-        return f"{chosen.why_not(chosen.needs - set(refused))} {subject.refusals[refused[0]]}"
+    if reason := model_lacks(subject, chosen):
+        return reason
     if "capture" not in inspect.signature(chosen.function).parameters:
         return chosen.why_not(BESIDE | {"grid"})
     try:
@@ -67,6 +66,18 @@ def why_not(subject: Subject, name: str, *, target: int | None = None, tower: st
     except AdapterError as error:
         return f"{chosen.why_not(chosen.needs - WANTED) or chosen.title + ' cannot be made.'} {error}"
     return chosen.why_not(offers(capture, tower) | (BESIDE - {"gradients"}))
+
+
+def model_lacks(subject: Subject, chosen: Method) -> str | None:
+    """The sentence that says what a method needs and the model cannot give, whatever the picture; None where it can."""
+    refusals = subject.refusals
+    refused = sorted(chosen.needs & set(refusals))
+    if not refused:
+        return None
+    reason = refusals[refused[0]]
+    # Without scores there is no score of changed pictures either: what is missing is named by its cause.
+    lacking = "logits" if reason == refusals.get("logits") else refused[0]
+    return f"{chosen.title} {NEEDS[lacking]}. {reason}"
 
 
 def offered(subject: Subject, tower: str = "vision") -> frozenset[str]:

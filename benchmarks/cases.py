@@ -17,9 +17,9 @@ from benchmarks.ablation import ablation
 from benchmarks.answers import decoders, reading, signals
 from benchmarks.memory import extra_peak
 from benchmarks.timing import Ratio, against
+from model_adapters.examples import example, test_picture
 from model_adapters.geometry import layouts
 from model_adapters.geometry.measure import measured
-from model_adapters.verify import example, test_picture
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from model_adapters.capture import capture, run
 from model_adapters.capturing import BySite, Capture
 from model_adapters.card import Card
 from model_adapters.catalogue import Entry, catalogue, search
+from model_adapters.classes import class_names, why_not_scores
 from model_adapters.cost import Cost, estimate
 from model_adapters.decoding import Beam, Blank, Contrast, Greedy, Imageless, Noised, OverTrust, Sample, Under
 from model_adapters.errors import AdapterError
@@ -30,6 +31,7 @@ __all__ = [
     "Ablation", "AdapterError", "Asked", "AttentionTap", "Beam", "Blank", "BySite", "Capture", "Card", "Contrast", "Cost",
     "Entry", "GeneratedToken", "Generation", "Glance", "Greedy", "Imageless", "Inputs", "Keep", "Layout", "Lens", "Model",
     "Noised", "OverTrust", "Reduction", "Report", "Rows", "Sample", "Site", "Subject", "Token", "Under", "Where", "ablate",
-    "answers", "asked", "capture", "capture_towers", "catalogue", "continued", "decoder_depth", "edits", "estimate",
-    "generate", "lens", "load", "reread", "run", "search", "speaker", "spelling", "subject", "verify", "wrap",
+    "answers", "asked", "capture", "capture_towers", "catalogue", "class_names", "continued", "decoder_depth", "edits",
+    "estimate", "generate", "lens", "load", "reread", "run", "search", "speaker", "spelling", "subject", "verify",
+    "why_not_scores", "wrap",
 ]  # fmt: skip

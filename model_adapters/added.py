@@ -94,10 +94,11 @@ def only_what_fits(edits: Iterable[Edit]) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error, AdapterError) or not any(isinstance(e, AddTokens) for e in edits):
+        told = error.__cause__ if isinstance(error, AdapterError) else error  # a run says which inputs it was given
+        if type(told) is not RuntimeError or not any(isinstance(e, AddTokens) for e in edits):
             raise
         raise AdapterError(
-            f"AddTokens was asked for, but the model needs its own number of tokens ({str(error).splitlines()[0]}). It works in "
+            f"AddTokens was asked for, but the model needs its own number of tokens ({str(told).splitlines()[0]}). It works in "
             "towers whose blocks all run over one sequence of tokens, without a grid and without a bias for each pair."
         ) from error
 

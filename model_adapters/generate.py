@@ -125,11 +125,17 @@ def generate(
     tapped = tap if edits or tap.recorder.keep.sites != "none" else nullcontext()
     with model.lock, torch.no_grad(), _seeded(decoding), choosing as chosen, reading(edits), tapped:
         out = generator(
-            **inputs.tensors, return_dict_in_generate=True, output_logits=True,
+            **_asked(model, inputs), return_dict_in_generate=True, output_logits=True,
             output_scores=decoding.options["num_beams"] > 1, **_told(decoding), **_listened(on_token),
             **{"max_new_tokens": max_new_tokens, **chosen},
         )  # fmt: skip
     return _generation(model, inputs, tap, out, decoding)
+
+
+def _asked(model: Model, inputs: Inputs) -> dict[str, Any]:
+    """The prompt; where a reader and a writer lie apart in one module (BLIP's answers), `generate` begins by itself."""
+    begins = all(hasattr(model.module, name) for name in ("text_encoder", "text_decoder"))
+    return {name: value for name, value in inputs.tensors.items() if not (begins and name == "decoder_input_ids")}
 
 
 def _told(decoding: Decoding) -> dict[str, Any]:
@@ -226,6 +232,11 @@ def _generation(model: Model, inputs: Inputs, tap: AttentionTap, out: Any, decod
     for (step, site), record in tap.recorder.records.items():
         if record.weights is not None:
             steps.setdefault(step, {})[site] = record.weights
+    if steps and max(steps) + 1 < len(logits):
+        raise AdapterError(
+            f"{model.name} writes with a part of itself, so which rows belong to which of its tokens is not known; capture works "
+            "on it."
+        )
     tokenizer = getattr(model.processor, "tokenizer", model.processor)
     tokens = []
     for step, (token, beam) in enumerate(zip(ids, beams, strict=True)):

@@ -17,8 +17,10 @@ from torch import nn
 
 from model_adapters import checkpoint
 from model_adapters.card import Card
+from model_adapters.classes import MATCHES, is_transformers, labels_count, matches_texts
 from model_adapters.errors import AdapterError
-from model_adapters.hf_preparation import ProcessorPreparation, accepted, needed
+from model_adapters.hf_inputs import accepted, embeds_apart, frames_of, kind_of, matches_images, needed, texts_of, writes_apart
+from model_adapters.hf_preparation import TASK, ProcessorPreparation
 from model_adapters.inputs import Kind
 from model_adapters.network import network_sentence
 
@@ -97,7 +99,9 @@ def _build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.
     if hasattr(module.config, "mask_ratio") and "noise" in accepted(module):
         module.config.mask_ratio = 0.0
         notes.append("Pretrained on masked images; here it sees every patch.")
-    return module, _processor(source, kind_of(module)), notes
+    if "task_inputs" in needed(module):
+        notes.append(f"Its task is said to be {TASK}.")
+    return module, _processor(source, module), notes
 
 
 def class_of(config: Any) -> type:
@@ -121,26 +125,29 @@ def class_of(config: Any) -> type:
     raise AdapterError(f"transformers has no vision model of type {config.model_type!r}.")
 
 
-def kind_of(module: nn.Module) -> Kind:
-    """Say "lvlm" of what sees and writes, "dual" of what takes images and texts, else "vit"."""
-    names = accepted(module)
-    sees = any(name.startswith(("pixel_values", "flattened_patches")) for name in names) or not names
-    writes: Any = getattr(module, "can_generate", None)
-    if sees and callable(writes) and writes():
-        return "lvlm"
-    return "dual" if "input_ids" in names and "pixel_values" in names else "vit"
-
-
-def preparation(module: nn.Module, processor: Any) -> ProcessorPreparation:
+def preparation(module: nn.Module, processor: Any, kind: Kind | None = None) -> ProcessorPreparation:
     """How the processor fills this module's inputs."""
-    config = getattr(module, "config", None)
-    return ProcessorPreparation(processor, kind_of(module), accepted(module), needed(module), config)
+    kind = kind or kind_of(module)
+    return ProcessorPreparation(
+        processor,
+        kind,
+        accepted(module),
+        needed(module),
+        getattr(module, "config", None),
+        frames=frames_of(module, processor),
+        reads=texts_of(module) if kind == "dual" else "captions",
+        writes_apart=writes_apart(module),
+        argument=str(getattr(module, "main_input_name", "pixel_values")),
+        together=2 if matches_images(module) else 1,
+    )
 
 
 def labels_of(module: nn.Module) -> tuple[str, ...] | None:
     """Class names from the configuration, unless they are mere numbers."""
+    if matches_texts(module):
+        return MATCHES
     names = getattr(module.config, "id2label", None) or {}
-    if "Classification" not in type(module).__name__ or not names:
+    if not labels_count(module) or not names:
         return None
     listed = tuple(str(names[key]) for key in sorted(names))
     return None if all(name == f"LABEL_{i}" for i, name in enumerate(listed)) else listed
@@ -163,8 +170,8 @@ def card(name: str, module: nn.Module, weights: str, seed: int, notes: tuple[str
 
 
 def belongs(module: nn.Module) -> bool:
-    """Whether a module is a model of transformers."""
-    return type(module).__module__.startswith("transformers.") and hasattr(module, "config")
+    """Whether a module is a model of transformers, or of a class that is made of one."""
+    return is_transformers(module) and hasattr(module, "config")
 
 
 def _filled(module_class: Any, source: Any, path: str | Path, **options: Any) -> tuple[nn.Module, list[str]]:
@@ -182,10 +189,11 @@ def _filled(module_class: Any, source: Any, path: str | Path, **options: Any) ->
     return module, [f"{len(unknown)} tensors of the checkpoint have no place in the model, such as {unknown[0]}."]
 
 
-def _processor(source: str | Path, kind: Kind) -> Any:
+def _processor(source: str | Path, module: nn.Module) -> Any:
     from transformers import AutoImageProcessor, AutoProcessor, AutoVideoProcessor
 
-    makers = (AutoImageProcessor, AutoVideoProcessor) if kind == "vit" else (AutoProcessor,)
+    alone = kind_of(module) == "vit" and not embeds_apart(module) and "task_inputs" not in needed(module)
+    makers = (AutoImageProcessor, AutoVideoProcessor) if alone else (AutoProcessor,)
     for maker in makers[:-1]:
         with contextlib.suppress(OSError, ValueError, KeyError):
             return maker.from_pretrained(source, trust_remote_code=False)

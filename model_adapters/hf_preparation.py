@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,14 @@ import torch
 from PIL import Image
 
 from model_adapters.errors import AdapterError
+from model_adapters.hf_inputs import Texts
 from model_adapters.inputs import Inputs, Kind, Request
 from model_adapters.prompts import PLACES_ITS_OWN, SEVERAL_IMAGES, placeholder, prompt
 
-_PAIRS = frozenset({"bridgetower", "vilt", "flava"})
-"""Dual encoders that read an image and a text together: one text per image."""
+TASK = "semantic"
+"""What a model is told whose task is one of its inputs (OneFormer)."""
+_CANNOT = (TypeError, IndexError, KeyError, RuntimeError, ValueError, AttributeError, AssertionError)
+"""What processors raise when an input does not suit them."""
 
 
 @dataclass(frozen=True)
@@ -32,60 +35,90 @@ class ProcessorPreparation:
     config: Any = None
     call: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments for each call of the processor."""
+    frames: int = 0
+    """How many frames a model takes that is given nothing but videos; 0 where it takes still images."""
+    reads: Texts = "captions"
+    """Which texts a dual encoder takes."""
+    writes_apart: bool = False
+    """Whether the answer is written by a decoder with an input of its own."""
+    argument: str = "pixel_values"
+    """The name of the module's main input."""
+    together: int = 1
+    """How many images a vision model looks at in one item."""
 
     def __call__(self, request: Request, device: torch.device, dtype: torch.dtype) -> Inputs:
         """The inputs of one run."""
-        frames = tuple(_spread(f, getattr(self.config, "num_frames", None)) for f in request.frames)
+        request = self._grouped(request)
+        count = self.frames or getattr(self.config, "num_frames", None)
+        frames = tuple(_spread(f, count) for f in request.frames)
+        if self.frames and not frames:
+            raise ValueError(f"This model takes a video of {self.frames} frames. Give the frames as `video`.")
         fill = {"vit": self._tower, "dual": self._dual, "lvlm": self._lvlm}[self.kind]
-        try:
-            found = dict(fill(request, frames))
-        except (TypeError, IndexError, KeyError, RuntimeError) as error:
-            if isinstance(error, AdapterError):
-                raise
-            raise AdapterError(f"{type(self.processor).__name__} cannot prepare this input: {error}.") from error
+        found = dict(fill(request, frames))
         found.update(self._further(found, request.batch))
         taken = {name for name in found if name in self.accepts or not self.accepts} - {"labels"}
         tensors = {name: _moved(found[name], device, dtype) for name in found if name in taken}
-        missing = sorted(self.needs - set(tensors))
+        missing = sorted(self.needs - set(tensors) - {"args", "kwargs"})
         if missing or not tensors:
-            given = "an image" if request.images else "a video" if frames else "text alone"
-            raise ValueError(
-                f"This model needs {', '.join(missing) or 'other inputs'}, and from {given} its processor makes "
-                f"{', '.join(sorted(found)) or 'nothing'}. Give it an image, or a video where it takes one."
-            )
+            raise ValueError(self._lacking(missing, found, request))
         return Inputs(tensors, request.batch, request.many, request.images, request.texts, frames)
+
+    def _lacking(self, missing: list[str], found: Mapping[str, Any], request: Request) -> str:
+        given = "an image" if request.images else "a video" if request.frames else "text alone"
+        return (
+            f"This model needs {', '.join(missing) or 'other inputs'}, and from {given} its processor makes "
+            f"{', '.join(sorted(found)) or 'nothing'}. Give it an image, or a video where it takes one; what no processor "
+            "makes can be given in Inputs(tensors={...})."
+        )
+
+    def _grouped(self, request: Request) -> Request:
+        """Images that belong to one item together, for a model that looks at several."""
+        if self.together == 1:
+            return request
+        images = [one for images in request.images for one in images]
+        if not images or len(images) % self.together:
+            raise ValueError(f"This model looks at {self.together} images together. Give them as a list. Got {len(images)}.")
+        items = tuple(tuple(images[n : n + self.together]) for n in range(0, len(images), self.together))
+        return replace(request, images=items, batch=len(items), many=len(items) > 1)
 
     def _tower(self, request: Request, frames: tuple) -> Mapping[str, Any]:
         if frames:
             return self._video(frames)
-        if getattr(self.config, "num_frames", None):
-            count = self.config.num_frames
-            raise ValueError(f"This model takes a video of {count} frames. Give the frames as `video`.")
-        return self.processor(images=_firsts(request), return_tensors="pt", **self.call)
+        images: list[Any] = _firsts(request) if self.together == 1 else [list(images) for images in request.images]
+        told = {"task_inputs": [TASK] * request.batch} if "task_inputs" in self.needs else {}
+        found = dict(self._processed(images=images, **told))
+        if self.argument == "inputs" and "pixel_values" in found:
+            found["inputs"] = found.pop("pixel_values")
+        return found
 
     def _video(self, frames: tuple) -> Mapping[str, Any]:
         taken = inspect.signature(type(self.processor).__call__).parameters
         clips = [list(clip) for clip in frames]
         if "videos" in taken or "Video" in type(self.processor).__name__:
             try:
-                return self.processor(videos=clips, return_tensors="pt", **self.call)
-            except TypeError:
-                pass  # the older video processors take the frames as images
-        return self.processor(images=clips[0], return_tensors="pt", **self.call)
+                return self._processed(videos=clips)
+            except AdapterError as error:
+                if not isinstance(error.__cause__, TypeError):  # the older video processors take the frames as images
+                    raise
+        return self._processed(images=clips[0])
 
     def _dual(self, request: Request, frames: tuple) -> Mapping[str, Any]:
         if not request.texts:
             raise ValueError("This model compares images with texts. Give the captions as `text`, one or a list.")
-        together = getattr(self.config, "model_type", "") in _PAIRS
-        if together and len(request.texts) != request.batch:
+        if self.reads == "pairs" and len(request.texts) != request.batch:
             raise ValueError(
                 f"This model reads each image together with one text. Got {request.batch} images, {len(request.texts)} texts."
             )
-        padding: dict[str, Any] = {"padding": True}
-        if str(getattr(self.config, "model_type", "")).startswith("siglip"):  # trained on padded texts, without a mask
+        texts: list[Any] = list(request.texts)
+        if placeholder(self.processor):  # a model of texts that hold their image
+            texts = [prompt(self.processor, text, 1, 0) for text in texts]
+        padding: dict[str, Any] = {"padding": True} if len(texts) > 1 or self.reads == "captions" else {}
+        if self.reads == "queries":
+            texts, padding = [texts] * request.batch, {}
+        if str(getattr(self.config, "model_type", "")).startswith(("siglip", "owl")):  # trained on padded texts, without a mask
             padding = {"padding": "max_length", "max_length": self.config.text_config.max_position_embeddings}
-        images = _firsts(request)
-        return self.processor(text=list(request.texts), images=images, return_tensors="pt", **padding, **self.call)
+        images: list[Any] = [list(clip) for clip in frames] if frames else _firsts(request)
+        return self._processed(text=texts, images=images, **padding)
 
     def _lvlm(self, request: Request, frames: tuple) -> Mapping[str, Any]:
         self._check(request, frames)
@@ -100,9 +133,7 @@ class ProcessorPreparation:
             if takes_videos:
                 given["do_sample_frames"] = False  # the frames were chosen by whoever gave them
         if getattr(self.processor, "tokenizer", None) is not None:
-            given["text"] = [
-                prompt(self.processor, text, count, bool(frames)) for text, count in zip(request.texts, counts, strict=True)
-            ]
+            given.update(self._written(request, counts, bool(frames)))
         if request.batch > 1:
             given.update(padding=True, padding_side="left")
         found = self._processed(**given)
@@ -117,10 +148,23 @@ class ProcessorPreparation:
             found.setdefault("pixel_values", found.pop("image_patches"))
         return found
 
+    def _written(self, request: Request, counts: list[int], video: bool) -> dict[str, Any]:
+        """The prompts; where a processor wants to know where words lie, those of a question lie nowhere."""
+        texts = [prompt(self.processor, text, count, video) for text, count in zip(request.texts, counts, strict=True)]
+        if "boxes" not in inspect.signature(type(self.processor).__call__).parameters or self._reads_letters:
+            return {"text": texts}
+        words = [text.split() or [""] for text in texts]
+        return {"text": words, "boxes": [[[0, 0, 0, 0]] * len(each) for each in words]}
+
+    @property
+    def _reads_letters(self) -> bool:
+        """Whether the processor finds the words of a page itself."""
+        return bool(getattr(getattr(self.processor, "image_processor", None), "apply_ocr", False))
+
     def _processed(self, **given: Any) -> Any:
         try:
             return self.processor(**given, return_tensors="pt", **self.call)
-        except ValueError as error:
+        except _CANNOT as error:
             raise AdapterError(
                 f"{type(self.processor).__name__} cannot prepare this input: {error}. It may need more than an image and a text."
             ) from error
@@ -137,10 +181,8 @@ class ProcessorPreparation:
     def _further(self, found: Mapping[str, Any], batch: int) -> dict[str, Any]:
         """What the module needs and no processor gives."""
         more: dict[str, Any] = {}
-        texts = getattr(self.config, "text_config", None)
-        writes_apart = any(getattr(part, "is_encoder_decoder", False) for part in (self.config, texts))
-        if self.kind == "lvlm" and writes_apart:
-            more["decoder_input_ids"] = torch.full((batch, 1), self._start())
+        if self.kind == "lvlm" and self.writes_apart:
+            more["decoder_input_ids"] = torch.full((batch, getattr(self.config, "canvas_length", 1)), self._start())
         if "noise" in self.accepts and self.kind == "vit":
             more["noise"] = torch.arange(_patches(self.config)).float().expand(batch, -1).contiguous()
         return {name: value for name, value in more.items() if name in self.accepts and name not in found}
@@ -154,27 +196,6 @@ class ProcessorPreparation:
                 if isinstance(value, int):
                     return value
         raise AdapterError("The configuration names no token to begin an answer with (decoder_start_token_id).")
-
-
-def accepted(module: torch.nn.Module) -> frozenset[str]:
-    """The names of the arguments of a module's forward; empty where it takes any."""
-    names = _arguments(module)
-    if not names & {"pixel_values", "input_ids", "flattened_patches"}:
-        return frozenset()
-    inner: Any = getattr(module, "get_encoder", None)
-    encoder = inner() if getattr(getattr(module, "config", None), "is_encoder_decoder", False) else None
-    return names | (_arguments(encoder) if isinstance(encoder, torch.nn.Module) else frozenset())
-
-
-def _arguments(module: torch.nn.Module) -> frozenset[str]:
-    found = inspect.signature(module.forward).parameters
-    return frozenset(n for n, p in found.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
-
-
-def needed(module: torch.nn.Module) -> frozenset[str]:
-    """The arguments of a module's forward that have no default."""
-    found = inspect.signature(module.forward).parameters.values()
-    return frozenset(p.name for p in found if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD)
 
 
 def _firsts(request: Request) -> list[Image.Image]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from model_adapters import adapter as lora
 from model_adapters import checkpoint, hf_models, timm_models
 from model_adapters.card import Card
 from model_adapters.catalogue import BUNDLED, bundled_names
+from model_adapters.classes import declared
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Kind
 from model_adapters.model import Model
@@ -78,7 +79,15 @@ def load(
     return _checked(model) if verify else model
 
 
-def wrap(module: nn.Module, processor: Any = None, name: str = "mine", *, kind: Kind | None = None, verify: bool = True) -> Model:
+def wrap(
+    module: nn.Module,
+    processor: Any = None,
+    name: str = "mine",
+    *,
+    kind: Kind | None = None,
+    classes: int | Sequence[str] | None = None,
+    verify: bool = True,
+) -> Model:
     """Make a model of the user's own module, which stays where it is and is put into evaluation mode.
 
     Args:
@@ -87,6 +96,8 @@ def wrap(module: nn.Module, processor: Any = None, name: str = "mine", *, kind: 
             height, width] of a PIL image. For a module of timm its own transform is the default.
         name: what to call it.
         kind: "vit", "dual" or "lvlm", where it cannot be told from the module's class.
+        classes: the names of the classes that its answer [batch, classes] scores, or how many there are, for a module that
+            does not say so itself; 0 says that its answer is no scores.
         verify: whether to check the model at once.
     """
     if not isinstance(module, nn.Module):
@@ -97,11 +108,13 @@ def wrap(module: nn.Module, processor: Any = None, name: str = "mine", *, kind: 
         )
     if isinstance(module, torch.jit.ScriptModule):
         raise AdapterError(f"{name} is a TorchScript module, so its attention cannot be seen. Wrap the Python module.")
-    model = _model(module.eval(), processor, name, "as given", 0, ())
-    if kind is not None:
-        if kind not in ("vit", "dual", "lvlm"):
-            raise ValueError(f"kind must be 'vit', 'dual' or 'lvlm'. Got {kind!r} instead.")
-        model.kind = kind
+    if kind not in (None, "vit", "dual", "lvlm"):
+        raise ValueError(f"kind must be 'vit', 'dual' or 'lvlm'. Got {kind!r} instead.")
+    model = _model(module.eval(), processor, name, "as given", 0, (), kind)
+    if classes is not None:
+        if model.kind == "lvlm":
+            raise ValueError(f"{name} writes text, so its answer scores tokens. Leave classes={classes!r:.100} out.")
+        model.declared, model.labels = declared(classes)
     return _checked(model) if verify else model
 
 
@@ -151,18 +164,26 @@ def _folder(name: str, folder: Path, weights: str, seed: int, dtype: torch.dtype
     raise AdapterError(f"{folder}/config.json names neither a model_type of transformers nor an architecture of timm.")
 
 
-def _model(module: nn.Module, processor: Any, name: str, weights: str, seed: int, notes: tuple[str, ...]) -> Model:
+def _model(
+    module: nn.Module,
+    processor: Any,
+    name: str,
+    weights: str,
+    seed: int,
+    notes: tuple[str, ...],
+    kind: Kind | None = None,
+) -> Model:
     if hf_models.belongs(module):
         card = hf_models.card(name, module, weights, seed, notes)
-        model = Model(name, module, hf_models.kind_of(module), processor, card, labels=hf_models.labels_of(module))
-        model.preparation = None if processor is None else hf_models.preparation(module, processor)
+        model = Model(name, module, kind or hf_models.kind_of(module), processor, card, labels=hf_models.labels_of(module))
+        model.preparation = None if processor is None else hf_models.preparation(module, processor, kind)
     elif timm_models.belongs(module):
         card = timm_models.card(name, module, weights, seed)
-        model = Model(name, module, "vit", processor, card.with_notes(*notes), labels=timm_models.labels_of(module))
+        model = Model(name, module, kind or "vit", processor, card.with_notes(*notes), labels=timm_models.labels_of(module))
         model.processor, model.preparation = _transform(module, processor)
     else:
         card = Card(name, "own", type(module).__name__, sum(p.numel() for p in module.parameters()), weights)
-        model = Model(name, module, "vit", processor, card)
+        model = Model(name, module, kind or "vit", processor, card)
         model.preparation = None if processor is None else _transform(module, processor)[1]
     if name.startswith("bundled:"):
         _add_bundled(model, name.partition(":")[2])

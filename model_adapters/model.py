@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from model_adapters.card import Card
+from model_adapters.classes import PER_CAPTION, Classes, classes_of
 from model_adapters.errors import AdapterError
 from model_adapters.events import says_attention
 from model_adapters.inputs import Inputs, Kind, Request, request
@@ -21,8 +23,10 @@ from model_adapters.labels import Labels
 __all__ = ["Inputs", "Model", "answer_of"]
 
 _ANSWERS = (
-    "logits", "logits_per_image", "class_queries_logits", "pooler_output", "image_embeds", "last_hidden_state",
+    "logits", "itm_score", *PER_CAPTION, "class_queries_logits", "pred_masks", "pooler_output", "image_embeds",
+    "last_hidden_state",
 )  # fmt: skip
+"""Where the answer is looked for first. Where none of them is there, it is the first tensor of numbers that is returned."""
 
 
 @dataclass(eq=False)
@@ -41,6 +45,8 @@ class Model:
     """Turns a request into tensors by means of the processor."""
     labels: tuple[str, ...] | None = None
     """The names of the classes, where they are known."""
+    declared: int | None = None
+    """How many classes its user says that it scores; None where nothing was said."""
     report: Any = None
     """What `verify` found; None until it ran."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -55,6 +61,21 @@ class Model:
     def dtype(self) -> torch.dtype:
         """The floating type of the weights: that of the first floating parameter."""
         return next((p.dtype for p in self.module.parameters() if p.is_floating_point()), torch.float32)
+
+    @property
+    def classes(self) -> Classes:
+        """What its scores are of: classes, captions or tokens; false, with the reason, where its answer is no scores."""
+        return classes_of(self)
+
+    @property
+    def frames(self) -> int:
+        """How many frames it takes, where it takes nothing but videos; else 0."""
+        return getattr(self.preparation, "frames", 0)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether it reads each image together with one text of its own."""
+        return self.kind == "dual" and getattr(self.preparation, "reads", "") == "pairs"
 
     @cached_property
     def tap_labels(self) -> Labels:
@@ -109,25 +130,55 @@ class Model:
 
     def forward(self, inputs: Inputs, **kwargs: Any) -> Any:
         """Run the module once and return what it returns; `kwargs` are added to its arguments."""
+        given = {**inputs.tensors, **kwargs}
+        if unknown := sorted(set(given) - _taken(self.module, given)):
+            raise ValueError(f"{self.name} takes no {', '.join(unknown)}. Its arguments are {sorted(_taken(self.module, {}))}.")
         with self.lock:
-            return self.module(**{**inputs.tensors, **kwargs})
+            try:
+                return self.module(**given)
+            except (RuntimeError, IndexError) as error:
+                if type(error) not in (RuntimeError, IndexError):  # those of ours, and of too little memory, say it themselves
+                    raise
+                shapes = {name: tuple(value.shape) for name, value in given.items() if isinstance(value, torch.Tensor)}
+                raise AdapterError(f"{self.name} does not run on these inputs ({error}). It was given {shapes}.") from error
 
     def logits(self, output: Any) -> torch.Tensor:
         """The answer in the module's output: scores [B, C], token logits [B, T, V], image-text logits, or features."""
         return answer_of(output, self.name)
 
 
+def _taken(module: nn.Module, given: Mapping[str, Any]) -> set[str]:
+    """The names of the arguments of a module's forward; all that are given where it takes any."""
+    found = inspect.signature(module.forward).parameters.values()
+    return set(given) if any(p.kind is p.VAR_KEYWORD for p in found) else {p.name for p in found}
+
+
 def answer_of(output: Any, name: str = "The model") -> torch.Tensor:
     """The tensor that holds the answer: the scores where there are any, else the features."""
-    if isinstance(output, torch.Tensor):
-        return output
-    for key in _ANSWERS:
-        value = getattr(output, key, None) if not isinstance(output, dict) else output.get(key)
-        if isinstance(value, torch.Tensor):
-            return value
-    if isinstance(output, (list, tuple)):
-        for value in output:
-            if isinstance(value, torch.Tensor):
-                return value
-    found = list(output) if isinstance(output, dict) else type(output).__name__
-    raise AdapterError(f"{name} returned no tensor of scores or features ({found}), none of {list(_ANSWERS)}.")
+    named = dict(_parts(output))
+    for key in (*(k for k in _ANSWERS if k in named), None):
+        found = next(_numbers(output if key is None else named[key]), None)
+        if found is not None:
+            return found
+    told = list(named) or type(output).__name__
+    raise AdapterError(f"{name} returned no tensor of numbers that could be its answer ({told}).")
+
+
+def _numbers(value: Any) -> Iterator[torch.Tensor]:
+    """Floating tensors with a batch axis, in their order; a single number is a loss and no answer."""
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point() and value.dim():
+            yield value
+        return
+    for key, part in _parts(value):
+        if key != "loss":
+            yield from _numbers(part)
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from ((str(key), part) for key, part in value.items())
+    elif isinstance(value, (list, tuple)):
+        yield from zip(getattr(value, "_fields", map(str, range(len(value)))), value, strict=True)
+    elif is_dataclass(value) and not isinstance(value, type):
+        yield from ((each.name, getattr(value, each.name)) for each in fields(value))

@@ -16,6 +16,7 @@ import torch
 
 from model_adapters.capture import capture, run
 from model_adapters.capturing import Capture
+from model_adapters.classes import class_scores, why_not_scores
 from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
@@ -54,7 +55,9 @@ class Subject:
     @cached_property
     def scores(self) -> np.ndarray:
         """[C] the model's scores; of an LVLM those of the next token."""
-        return self.run()(())[0]
+        if isinstance(self._scored, str):
+            raise AdapterError(self._scored)
+        return self._scored
 
     @property
     def predicted(self) -> int:
@@ -64,14 +67,21 @@ class Subject:
     @cached_property
     def classes(self) -> int:
         """How many classes (captions of a dual encoder, tokens of an LVLM) are scored; 0 where there are none."""
-        return len(self.scores) if _has_scores(self.model) else 0
+        return 0 if isinstance(self._scored, str) else len(self._scored)
+
+    @cached_property
+    def _scored(self) -> np.ndarray | str:
+        """The scores, or the sentence that says why there are none."""
+        if not self.model.classes:
+            return self.model.classes.why_not
+        answer = run(self.model, self.inputs)
+        return why_not_scores(self.model, answer.shape) or self._read(answer)[0].detach().float().cpu().numpy()
 
     @cached_property
     def refusals(self) -> dict[str, str]:
         """What this model cannot give beside captures, and why: of "logits", "gradients", "pixels", "module"."""
-        if not self.classes:
-            sentence = f"{self.model.name} gives no class scores."
-            return {"logits": sentence, "gradients": sentence, "pixels": sentence, "module": sentence}
+        if isinstance(self._scored, str):
+            return dict.fromkeys(("logits", "gradients", "pixels", "module"), self._scored)
         found = {"module": why_no_readout(self.model.module)}
         try:
             self.pixels()
@@ -167,8 +177,8 @@ class Subject:
 
     def aim(self, target: int | None) -> int:
         """The class that is meant: the given one, or the predicted one."""
-        if not self.classes:
-            raise AdapterError(self.refusals["logits"])
+        if isinstance(self._scored, str):
+            raise AdapterError(self._scored)
         if target is None:
             return self.predicted
         if not 0 <= target < self.classes:
@@ -176,9 +186,8 @@ class Subject:
         return int(target)
 
     def _read(self, answer: torch.Tensor) -> torch.Tensor:
-        """[B, C]: of a sequence the scores of the next token, of several queries their mean."""
-        flat = answer.reshape(len(answer), -1, answer.shape[-1])
-        return flat[:, -1] if self.kind == "lvlm" else flat.mean(1)
+        """[B, C]: of a sequence the scores of the next token."""
+        return class_scores(self.model, answer)
 
 
 def subject(model: Model, image: Any, text: str | Sequence[str] | None = None) -> Subject:
@@ -193,12 +202,3 @@ def subject(model: Model, image: Any, text: str | Sequence[str] | None = None) -
     if inputs.batch != 1 or len(inputs.images) != 1 or len(inputs.images[0]) != 1:
         raise ValueError(f"a subject looks at one picture. Got {sum(len(i) for i in inputs.images)} pictures.")
     return Subject(model, replace(inputs, many=False), text)
-
-
-def _has_scores(model: Model) -> bool:
-    """Whether the answer is scores rather than features."""
-    if model.kind != "vit":
-        return True
-    if model.config is None:
-        return bool(getattr(model.module, "num_classes", 1))
-    return any("Classification" in kind.__name__ for kind in type(model.module).__mro__)

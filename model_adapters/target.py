@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from model_adapters.classes import class_scores
+from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
 
@@ -26,13 +28,15 @@ def scalar(target: Target, logits: torch.Tensor, model: Model, inputs: Inputs) -
     """The number whose gradient is asked for, summed over the batch (its items do not see each other).
 
     None means the predicted class or the likeliest next token of each item; an int or a class name means a class, for
-    an LVLM a token; a sequence gives one per item.
+    an LVLM a token; a sequence gives one per item. A model without scores of classes needs a function.
     """
     if callable(target):
         return target(logits)
     if model.kind == "lvlm" and logits.dim() == 3:
         return _tokens(target, logits, model)
-    flat = logits.float().reshape(logits.shape[0], -1, logits.shape[-1]).mean(1)
+    if not model.classes:
+        raise AdapterError(f"{model.classes.why_not} A gradient needs a target: give a function of the answer.")
+    flat = class_scores(model, logits).float()
     chosen = _classes(target, flat, model)
     return flat.gather(1, chosen[:, None]).sum()
 

@@ -44,16 +44,32 @@ class TransformPreparation:
         """Stack the transformed images of a request."""
         if request.frames:
             raise ValueError("This model takes still images, no video. Give the frame as `image`.")
-        pictures: list[Image.Image] = [images[0] for images in request.images]
-        pixels = torch.stack([self.transform(picture) for picture in pictures]).to(device, dtype)
+        pictures = [self._tensor(images[0]) for images in request.images]
+        if len(shapes := {tuple(one.shape) for one in pictures}) > 1:
+            raise ValueError(
+                f"Pictures of a batch must have one size, and the transform makes {sorted(shapes)}. Give them one by one."
+            )
+        pixels = torch.stack(pictures).to(device, dtype)
         return Inputs({self.argument: pixels}, request.batch, request.many, request.images)
+
+    def _tensor(self, picture: Image.Image) -> torch.Tensor:
+        wanted = "The transform must make a tensor [channels, height, width] of a PIL image"
+        try:
+            made = self.transform(picture)
+        except (TypeError, ValueError, AttributeError, RuntimeError, KeyError, IndexError) as error:
+            raise AdapterError(f"{wanted}. It raised {type(error).__name__}: {error}") from error
+        if not isinstance(made, torch.Tensor):
+            raise AdapterError(f"{wanted}. It made {type(made).__name__}.")
+        return made
 
 
 def first_argument(module: nn.Module) -> str:
     """The name of the argument that takes the image."""
     names = [n for n, p in inspect.signature(module.forward).parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     if not names:
-        raise AdapterError(f"{type(module).__name__}.forward names no argument for the image: wrap a module that does.")
+        raise AdapterError(
+            f"{type(module).__name__}.forward names no argument for the image. Wrap a module whose forward(self, x) calls it."
+        )
     return names[0]
 
 

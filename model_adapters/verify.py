@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
-from PIL import Image
 
 from model_adapters.edits import Identity, Uniform
 from model_adapters.errors import AdapterError
 from model_adapters.events import says_attention
+from model_adapters.examples import example
 from model_adapters.inputs import Inputs
 from model_adapters.model import Model
 from model_adapters.roles import Roles
@@ -60,16 +59,6 @@ class Report:
     notes: tuple[str, ...] = field(default=())
 
 
-def test_picture(size: int = 128) -> Image.Image:
-    """A smooth picture with some texture: every patch of it differs from every other."""
-    y, x = np.mgrid[0:size, 0:size] / (size - 1)
-    texture = 0.5 + 0.5 * np.sin(25 * x + 13 * y * y)
-    return Image.fromarray((np.stack([x, y, texture], -1) * 255).astype(np.uint8))
-
-
-test_picture.__test__ = False  # type: ignore[attr-defined]
-
-
 def verify(model: Model, inputs: Inputs | None = None) -> Report:
     """Check a model on a tiny input, keep the report on it, and return it.
 
@@ -90,16 +79,6 @@ def verify(model: Model, inputs: Inputs | None = None) -> Report:
     report = replace(report, seconds=time.perf_counter() - start)
     model.report = report
     return report
-
-
-def example(model: Model) -> Inputs:
-    """The tiny input that a model is checked on."""
-    picture = test_picture()
-    if model.kind == "vit":
-        return model.prepare(image=picture)
-    if model.kind == "dual":
-        return model.prepare(image=picture, text=["a", "an image"])
-    return model.prepare(image=picture, text="Describe the image.")
 
 
 def require(report: Report) -> None:
@@ -164,11 +143,12 @@ def _plain_answer(model: Model, inputs: Inputs) -> torch.Tensor:
     try:
         with _same_draws(model):
             return model.logits(model.forward(inputs))
-    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError) as error:
+    except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError, AttributeError) as error:
         shapes = {name: tuple(value.shape) for name, value in inputs.tensors.items() if isinstance(value, torch.Tensor)}
+        told = f"{error}" if isinstance(error, AdapterError) else f"{type(error).__name__}: {error}. It was given {shapes}."
         raise AdapterError(
-            f"{model.name} does not run on the test picture ({error}). It was given {shapes}; check that the processor "
-            "belongs to the model, or verify it with inputs of your own: verify(model, inputs)."
+            f"{model.name} does not run on the test picture: {told} Check that the processor belongs to the model, or verify it "
+            "with inputs of your own: verify(model, inputs)."
         ) from error
 
 

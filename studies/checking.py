@@ -44,14 +44,12 @@ def check_models(study: Study) -> None:
 
     for spec in study.models:
         model, _ = held(spec)
+        if model.frames:
+            raise StudyError(f"{spec.name} takes videos of {model.frames} frames, and the data of a study are pictures.")
         for name in (measure.name for measure in study.measures):
-            fit = MEASURES[name].kinds
-            if model.kind not in fit:
-                others = sorted(n for n, m in MEASURES.items() if model.kind in m.kinds)
-                raise StudyError(
-                    f"{name} is measured on models of kind {', '.join(sorted(fit))}, but {spec.name} is of kind {model.kind!r}: "
-                    f"for it there are {', '.join(others) or 'none yet'}."
-                )
+            if reason := MEASURES[name].why_not(model):
+                others = sorted(n for n, m in MEASURES.items() if not m.why_not(model))
+                raise StudyError(f"{reason} For it there are {', '.join(others) or 'none yet'}.")
         _check_texts(model, study)
 
 

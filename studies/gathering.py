@@ -123,7 +123,7 @@ def _images(batch: Batch) -> dict[str, Any]:
         "record": np.array(batch.numbers), "key": [r.key for r in records], "label": [r.label for r in records],
         "width": [r.image.width for r in records], "height": [r.image.height for r in records],
     }  # fmt: skip
-    if batch.model.kind != "vit":
+    if batch.model.classes.of != "classes":
         return found
     scores = batch.logits
     best, names = scores.argmax(-1), batch.model.labels

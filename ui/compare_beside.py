@@ -40,10 +40,12 @@ def beside(asked: Wish) -> list[str]:
 
 def _part(key: str, asked: Wish, make: Callable[[Progress], Any], label: str, *more: Any, estimate: str = "") -> Any | None:
     """What can be compared, or the sentence that says why not."""
+    from model_adapters import AdapterError
+
     def guarded(progress: Progress) -> Any:
         try:
             return make(progress)
-        except ValueError as error:
+        except (ValueError, AdapterError) as error:
             return str(error)
 
     found = session.part((key, *asked.key, *more), guarded, label=label, estimate=estimate)
@@ -69,7 +71,9 @@ def _answers(asked: Wish) -> list[str]:
 
 
 def _names(side: Side) -> tuple[str, ...]:
-    return tuple(side.text) if isinstance(side.text, tuple) else tuple(side.model.labels or ())
+    import model_adapters as ma
+
+    return ma.class_names(side.model, side.text)
 
 
 def _spoken(asked: Wish) -> list[str]:

@@ -118,7 +118,7 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     with st.popover("Options", icon=":material/tune:", disabled=not chosen.options):
         options = controls.for_method(chosen, without=("image", "tower", "seed"))
     tower = pickers.tower(subject.model)
-    target = pickers.target_index(subject.model, subject.scores)
+    target = pickers.target_index(subject.model, subject.scores) if subject.classes else None
     what = (subject.model.name, picture.key, str(subject.text), target, tower, method, tuple(options.items()))
 
     def make(progress: Progress) -> Any:
@@ -133,8 +133,12 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     page.take_away(shown, over, key=f"map-{method}", title=chosen.title, method=method, options=given)
 
     def judge(progress: Progress) -> looking.Verdict:
+        assert target is not None
         return looking.verdict(subject, shown, target, looking.mask_of(subject, picture, target), progress)
 
+    if target is None:
+        st.caption(f"Nothing says how faithful it is. {subject.refusals['logits']}")
+        return
     found = session.part(("verdict", *what), judge, label="How faithful is it?", estimate=_estimate(subject))
     if found is not None:
         seen.judged(shown, found.sentence, found.numbers)

@@ -61,13 +61,16 @@ def text(model: Model) -> str | tuple[str, ...] | None:
     # Before the widget is drawn for the first time, which needs the model, the link knows.
     given = st.session_state[name] if name in st.session_state else st.query_params.get(name)
     written = (given or "").strip() or _text_to_begin_with(model)
+    if model.pairs:  # one text belongs to the picture
+        return (" ".join(written.split()),)
     return tuple(line.strip() for line in written.splitlines() if line.strip()) if model.kind == "dual" else written
 
 
 def labels(model: Model) -> tuple[str, ...]:
     """The names of what can be explained: classes, or captions."""
-    captions = text(model)
-    return captions if isinstance(captions, tuple) else tuple(model.labels or ())
+    import model_adapters as ma
+
+    return ma.class_names(model, text(model))
 
 
 def target_index(model: Model, scores: object) -> int:
@@ -163,7 +166,7 @@ def _pick_class() -> bool:
     found = session.loaded(model_name(), weights())
     if found is not None and found.kind != "vit":
         _write_text(found)
-    if found is not None and found.kind == "lvlm":
+    if found is not None and (found.kind == "lvlm" or not found.classes):
         return True
     link.begin("class", AUTO, str)
     names = labels(found) if found is not None else ()

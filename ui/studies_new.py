@@ -27,7 +27,7 @@ def draft(kind: str) -> str:
 
     name, weights = pickers.model_name(), pickers.weights()
     model = session.model(name, weights)
-    own = [each.name for each in MEASURES.values() if model.kind in each.kinds and each.name not in _SLOW]
+    own = [each.name for each in MEASURES.values() if not each.why_not(model) and each.name not in _SLOW]
     told = name if weights == "pretrained" else f"{{name: {name}, weights: {weights}, seed: 0}}"
     listed = "\n".join(f"  - {_WRITTEN_OUT if each == 'matches' and kind in _NAMELESS else each}" for each in own)
     title = f"{name.split(':')[-1].split('/')[-1]}-{kind}"

@@ -104,7 +104,8 @@ class Asked:
         self.tower = pickers.tower(self.subject.model)
         self.able, _ = offered(self.subject)
         if not self.able or not self.subject.classes:
-            st.info("This model gives no scores, so no map can be held against them. Choose one with classes.")
+            lacking = self.subject.refusals.get("logits", "No map can be made of it.")
+            st.info(f"A map is held against scores. {lacking}", icon=":material/block:")
             st.stop()
         start = next(one for one in (*START["global"], *self.able) if one in self.able)
         self.method = controls.pick("method", "Map", list(self.able), default=start, format=lambda each: self.able[each])

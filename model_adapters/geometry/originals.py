@@ -47,8 +47,9 @@ class Originals:
         """The tensors of the first item with other pictures in place of its own."""
         stills, frames = pictures[: len(self._stills)], pictures[len(self._stills) :]
         kind, texts = self.model.kind, self.inputs.texts
-        text: Any = texts[0] if texts and kind == "lvlm" else list(texts) if texts else None
-        image = stills if kind == "lvlm" and stills else stills[0] if stills else None
+        alone = kind == "lvlm" or self.model.pairs
+        text: Any = texts[0] if texts and alone else list(texts) if texts else None
+        image = stills if (kind == "lvlm" or len(stills) > 1) and stills else stills[0] if stills else None
         return self.model.prepare(image=image, text=text, video=frames or None).tensors
 
     def first(self) -> dict[str, Any]:

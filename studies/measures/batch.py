@@ -123,7 +123,8 @@ class Batch:
     def logits(self) -> np.ndarray:
         """[B, C] scores of classes (of captions, for a dual encoder)."""
         found = np.asarray(self.seen.logits, np.float64)
-        found = found.reshape(len(self.records), -1)
+        if reason := ma.why_not_scores(self.model, found.shape):
+            raise ValueError(reason)
         if not np.isfinite(found).all():
             raise ValueError("the model's answer holds numbers that are not finite")
         return found

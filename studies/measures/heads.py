@@ -16,7 +16,7 @@ from studies.measures.batch import Batch, first_of
 from studies.measures.registry import Found, PerHead, measure
 
 
-@measure(title="Exact head importance", tables=("heads",), kinds=("vit",), edited=False)
+@measure(title="Exact head importance", tables=("heads",), kinds=("vit",), edited=False, scores="classes")
 def importance_exact(batch: Batch, *, change: Change = "loss change") -> Iterator[Found]:
     """What becomes of the answer when each head is silenced in turn; the class is the record's own, or the predicted one.
 
@@ -29,7 +29,7 @@ def importance_exact(batch: Batch, *, change: Change = "loss change") -> Iterato
     yield PerHead(found.sites, {"importance": effects(found, labels, measure=change)})
 
 
-@measure(title="Head importance from one backward pass", tables=("heads",), kinds=("vit",))
+@measure(title="Head importance from one backward pass", tables=("heads",), kinds=("vit",), scores="classes")
 def importance_gradient(batch: Batch) -> Iterator[Found]:
     """By how much the predicted class's score would fall without the head, in a straight line; and the slope per token."""
     capture = ma.capture(

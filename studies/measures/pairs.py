@@ -20,7 +20,7 @@ from studies.spec import Study, plain_pairs
 AMONG = 100
 
 
-@measure(title="Captions matched with pictures", tables=("matches",), kinds=("dual",))
+@measure(title="Captions matched with pictures", tables=("matches",), kinds=("dual",), scores="captions")
 def matches(
     batch: Batch,
     *,

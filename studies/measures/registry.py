@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from analysis.registry import Option, options_of
 from model_adapters import Site
 
 if TYPE_CHECKING:
+    from model_adapters import Model
     from studies.measures.batch import Batch
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -76,7 +77,17 @@ class Measure:
     options: tuple[Option, ...]
     lists: dict[str, tuple]
     """Options that are lists, with their defaults."""
+    scores: str
+    """What must be scored: "classes", "captions"; empty where the answer is not read."""
     function: Callable[..., Iterable[Found]]
+
+    def why_not(self, model: Model) -> str:
+        """The sentence that says why a model has no answer to this measure; empty where it has one."""
+        if model.kind not in self.kinds:
+            return f"{self.name} is measured on models of kind {', '.join(sorted(self.kinds))}; {model.name} is a {model.kind!r}."
+        if not self.scores or model.classes.of == self.scores:
+            return ""
+        return f"{self.name} needs scores of {self.scores}. {model.classes.why_not or f'{model.name} scores {model.classes.of}.'}"
 
     def __call__(self, batch: Batch, options: dict[str, Any]) -> Iterator[Found]:
         """The rows of a batch."""
@@ -88,7 +99,13 @@ MEASURES: dict[str, Measure] = {}
 
 
 def measure(
-    *, title: str, kinds: Iterable[str], tables: Iterable[str], needs: Iterable[str] = (), edited: bool = True
+    *,
+    title: str,
+    kinds: Iterable[str],
+    tables: Iterable[str],
+    needs: Iterable[str] = (),
+    edited: bool = True,
+    scores: Literal["classes", "captions", ""] = "",
 ) -> Callable[[F], F]:
     """Register a function `(batch, *, options) -> rows` as a measure and return it unchanged.
 
@@ -103,8 +120,9 @@ def measure(
         lists = {key: value for key, value in defaults.items() if isinstance(value, tuple)}
         summary = (inspect.getdoc(function) or "").split("\n")[0]
         MEASURES[name] = Measure(
-            name, title, summary, frozenset(kinds), frozenset(needs), tuple(tables), edited, options_of(function), lists, function
-        )
+            name, title, summary, frozenset(kinds), frozenset(needs), tuple(tables), edited, options_of(function), lists, scores,
+            function,
+        )  # fmt: skip
         return function
 
     return register

@@ -139,12 +139,22 @@ def test_what_a_head_writes_is_what_is_lost_without_it_where_nothing_comes_after
         (VisionTransformer, {"global_pool": "map", "class_token": False}, "pools its tokens by 'map'"),
         (VisionTransformer, {"global_pool": "max"}, "pools its tokens by 'max'"),
         (VisionTransformer, {"scale_attn_norm": True}, "one linear output projection"),
-        (VisionTransformer, {"num_classes": 0}, "gives no class scores"),
     ],
 )
 def test_a_readout_that_is_not_known_is_refused(builder, options, sentence):
     with pytest.raises(ValueError, match=f"needs the weights of the model itself.*{sentence}"):
         explain(tiny(builder, **options), "patch_contributions")
+
+
+@pytest.mark.parametrize("name", ["patch_ablation", "patch_contributions", "gradient_rollout", "integrated_gradients"])
+def test_a_model_of_features_is_refused_for_its_lack_of_classes(name):
+    """Not for the weights, the pixels or the gradients, which it has."""
+    subject = tiny(num_classes=0)
+    said = why_not(subject, name)
+    assert said == f"{find(name).title} needs class scores. {subject.refusals['logits']}"
+    assert "it returns features, as it has no classifier" in said
+    with pytest.raises(ValueError, match="needs class scores"):
+        explain(subject, name)
 
 
 @pytest.mark.parametrize("crop", [1.0, 0.8])

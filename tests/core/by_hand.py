@@ -101,7 +101,7 @@ def net(way: str = "sdpa", seed: int = 0) -> ma.Model:
     """A wrapped network whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ma.wrap(Net(way, seed).eval().requires_grad_(False), name=f"by hand, {way}", verify=False)
+        return ma.wrap(Net(way, seed).eval().requires_grad_(False), name=f"by hand, {way}", classes=CLASSES, verify=False)
 
 
 def tokens(batch: int = 1, seed: int = 0, count: int = TOKENS) -> ma.Inputs:

@@ -74,6 +74,8 @@ def batch(name: str, model: nn.Module, processor: Any, images: Sequence[Pictures
     family = FAMILIES[name]
     given = processor(**samples(name, images, texts), return_tensors="pt")
     tensors = {key: torch.as_tensor(value) for key, value in _named(given).items() if key not in family.without}
+    if model.main_input_name == "inputs":
+        tensors["inputs"] = tensors.pop("pixel_values")
     for key, value in family.extra.items():
         one = torch.tensor(numbers(value, getattr(processor, "tokenizer", None)))
         tensors[key] = one.repeat(len(images), *[1] * (one.dim() - 1))

@@ -39,7 +39,7 @@ def build(name: str, *, seed: int = 0, attn_implementation: str | None = None) -
 
 def build_config(family: Family, processor: Any) -> Any:
     """The tiny configuration of `family`, whose token numbers are those of the processor's tokenizer."""
-    config_class = getattr(transformers, CONFIG_MAPPING_NAMES[family.name])
+    config_class = getattr(transformers, CONFIG_MAPPING_NAMES[family.type])
     tokenizer = getattr(processor, "tokenizer", None)
     sizes = {} if tokenizer is None else dict.fromkeys(VOCABULARIES, len(tokenizer))
     reserved = iter(range(4, 20))

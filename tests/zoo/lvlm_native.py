@@ -45,6 +45,8 @@ FAMILIES = (
     Family("gemma3", nested=True, config=SOFT, tokens=GEMMA, prompt="{boi}{text}", image=TINY, options={"image_seq_length": 16}),
     Family(
         "shieldgemma2",
+        architecture="ShieldGemma2ForImageClassification",
+        generates=False,
         nested=True,
         config=SOFT,
         tokens=GEMMA,

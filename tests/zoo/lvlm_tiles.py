@@ -72,11 +72,10 @@ FAMILIES = (
     ),
     Family(
         "got_ocr2",
-        config=SAM,
+        config={**SAM, "vision_config.patch_size": 4},
         tokens={"image_token": "<imgpad>"},
         words=("<img>", "</img>", "<|im_start|>", "<|im_end|>"),
         image={"size": MIDDLE},
-        call={"num_image_tokens": 16},
     ),
     Family(
         "pp_chart2table",

@@ -24,9 +24,9 @@ CHAT = (
 
 def build_processor(family: Family) -> Any:
     """Return the processor of `family`; for a vision tower, its image processor."""
-    if family.kind == "tower":
+    if family.kind == "tower" and not family.processor:
         return _part("image_processor", family)
-    name = family.processor or PROCESSOR_MAPPING_NAMES[family.name]
+    name = family.processor or PROCESSOR_MAPPING_NAMES[family.type]
     processor_class = getattr(transformers, name)
     parts = {attribute: _part(attribute, family) for attribute in processor_class.get_attributes()}
     processor = processor_class(**parts, **family.options)
@@ -61,13 +61,13 @@ def _part(attribute: str, family: Family) -> Any:
     if attribute == "image_processor":
         return _with_known(_image_class(family), family.image)
     if attribute == "video_processor":
-        named = family.video_processor or _torchvision(VIDEO_PROCESSOR_MAPPING_NAMES.get(family.name))
+        named = family.video_processor or _torchvision(VIDEO_PROCESSOR_MAPPING_NAMES.get(family.type))
         return _with_known(getattr(transformers, named or "Qwen2VLVideoProcessor"), family.image)
-    return getattr(transformers, FEATURE_EXTRACTOR_MAPPING_NAMES.get(family.name) or "WhisperFeatureExtractor")()
+    return getattr(transformers, FEATURE_EXTRACTOR_MAPPING_NAMES.get(family.type) or "WhisperFeatureExtractor")()
 
 
 def _image_class(family: Family) -> type:
-    named = family.image_processor or _torchvision(IMAGE_PROCESSOR_MAPPING_NAMES.get(family.name))
+    named = family.image_processor or _torchvision(IMAGE_PROCESSOR_MAPPING_NAMES.get(family.type))
     if not named:
         raise ValueError(f"{family.name}: transformers names no image processor; set `image_processor` in its record")
     return getattr(transformers, named)

@@ -14,7 +14,9 @@ class Family:
     """How to build one tiny random model with its own processor, and how to ask it about an image."""
 
     name: str
-    """Model type of transformers (the key of its Auto mappings)."""
+    """Model type of transformers (the key of its Auto mappings), unless `model_type` says another."""
+    model_type: str = ""
+    """For a second member of a family: its model type."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Laid over the shrunken default configuration; dotted keys reach inside."""
     tokens: Mapping[str, str] = field(default_factory=lambda: {"image_token": "<image>"})
@@ -54,6 +56,11 @@ class Family:
     generates: bool = True
     kind: str = "lvlm"
     """lvlm, tower or dual."""
+
+    @property
+    def type(self) -> str:
+        """The model type of transformers."""
+        return self.model_type or self.name
 
     def fill(self, text: str, images: int = 1) -> str:
         """The prompt of this family around `text`, with the image tokens of so many images before it."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from . import dual, lvlm_llava, lvlm_native, lvlm_qformer, lvlm_qwen, lvlm_tiles, towers
+from . import dual, lvlm_llava, lvlm_native, lvlm_qformer, lvlm_qwen, lvlm_tiles, pairs, seeing, towers
 from .records import Family
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for table in (lvlm_llava, lvlm_qwen, lvlm_native, lvlm_tiles, lvlm_qformer, towers, dual)
+    for table in (lvlm_llava, lvlm_qwen, lvlm_native, lvlm_tiles, lvlm_qformer, towers, seeing, dual, pairs)
     for family in table.FAMILIES
 }
 

@@ -17,37 +17,38 @@ SWIN = {
 CLIP = {"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}
 
 
-def _tower(name: str, architecture: str, **fields: object) -> Family:
+def tower(name: str, architecture: str, **fields: object) -> Family:
+    """A record of a vision model: an image, or frames, in."""
     return Family(name, architecture=architecture, kind="tower", generates=False, tokens={}, **fields)  # type: ignore
 
 
 FAMILIES = (
-    _tower("vit", "ViTForImageClassification", config=VIT, image=SQUARE),
-    _tower("deit", "DeiTForImageClassificationWithTeacher", config=VIT, image={**SQUARE, "do_center_crop": False}),
-    _tower("beit", "BeitForImageClassification", config=VIT, image={**SQUARE, "do_center_crop": False}),
-    _tower("dinov2", "Dinov2ForImageClassification", config=VIT, image=CLIP, image_processor="BitImageProcessor"),
-    _tower(
+    tower("vit", "ViTForImageClassification", config=VIT, image=SQUARE),
+    tower("deit", "DeiTForImageClassificationWithTeacher", config=VIT, image={**SQUARE, "do_center_crop": False}),
+    tower("beit", "BeitForImageClassification", config=VIT, image={**SQUARE, "do_center_crop": False}),
+    tower("dinov2", "Dinov2ForImageClassification", config=VIT, image=CLIP, image_processor="BitImageProcessor"),
+    tower(
         "dinov2_with_registers",
         "Dinov2WithRegistersForImageClassification",
         config=VIT,
         image=CLIP,
         image_processor="BitImageProcessor",
     ),
-    _tower(
+    tower(
         "swin",
         "SwinForImageClassification",
         config=SWIN,
         image={"size": {"height": 128, "width": 128}},
         image_processor="ViTImageProcessor",
     ),
-    _tower(
+    tower(
         "cvt",
         "CvtForImageClassification",
         config={"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 2, 3]},
         image={**CLIP, "do_center_crop": True},
         image_processor="ConvNextImageProcessor",
     ),
-    _tower(
+    tower(
         "pvt",
         "PvtForImageClassification",
         config={
@@ -59,7 +60,7 @@ FAMILIES = (
         },
         image=SQUARE,
     ),
-    _tower(
+    tower(
         "segformer",
         "SegformerForSemanticSegmentation",
         config={
@@ -70,7 +71,7 @@ FAMILIES = (
         },
         image={"size": {"height": 128, "width": 128}},
     ),
-    _tower(
+    tower(
         "vit_mae",
         "ViTMAEForPreTraining",
         config={
@@ -84,7 +85,7 @@ FAMILIES = (
         image=SQUARE,
         image_processor="ViTImageProcessor",
     ),
-    _tower(
+    tower(
         "videomae",
         "VideoMAEForVideoClassification",
         config={**VIT, "num_frames": 4},
@@ -92,7 +93,7 @@ FAMILIES = (
         image_processor="VideoMAEImageProcessor",
         frames=4,
     ),
-    _tower(
+    tower(
         "vivit",
         "VivitForVideoClassification",
         config={"image_size": 64, "num_frames": 4, "tubelet_size": [2, 16, 16]},
@@ -100,7 +101,7 @@ FAMILIES = (
         image_processor="VivitImageProcessor",
         frames=4,
     ),
-    _tower(
+    tower(
         "mask2former",
         "Mask2FormerForUniversalSegmentation",
         config={
@@ -117,12 +118,12 @@ FAMILIES = (
         },
         image={"size": {"height": 128, "width": 128}},
     ),
-    _tower(
+    tower(
         "detr",
         "DetrForObjectDetection",
         config={"num_queries": 10, "backbone_config.backbone": "resnet10t"},
         image={"size": {"height": 128, "width": 128}},
     ),
-    _tower("siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE, image_processor="SiglipImageProcessor"),
-    _tower("clip_vision_model", "CLIPVisionModel", config=VIT, image=CLIP, image_processor="CLIPImageProcessor"),
+    tower("siglip_vision_model", "SiglipVisionModel", config=VIT, image=SQUARE, image_processor="SiglipImageProcessor"),
+    tower("clip_vision_model", "CLIPVisionModel", config=VIT, image=CLIP, image_processor="CLIPImageProcessor"),
 )

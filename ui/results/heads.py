@@ -83,9 +83,11 @@ def subject_for(model: Model, picture: Picture, text: Text = None) -> Subject:
 
 def name_of(model: Model, text: Text, number: int) -> str:
     """What people call an answer: a class, a caption, a token."""
+    import model_adapters as ma
+
     if model.kind == "lvlm":
         return str(model.processor.tokenizer.decode([number])).strip() or f"token {number}"
-    names = text if isinstance(text, tuple) else model.labels or ()
+    names = ma.class_names(model, text)
     return names[number] if number < len(names) else f"class {number}"
 
 

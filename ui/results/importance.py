@@ -71,10 +71,10 @@ def _contributions(subject: Subject, label: int, tower: str) -> HeadMatrix:
     import analysis
 
     method = analysis.find("head_contributions")
-    refused = sorted(method.needs & set(subject.refusals))
-    if refused or tower != "vision":
-        reason = subject.refusals[refused[0]] if refused else "It is made for the tower that sees."
-        raise ValueError(f"{method.why_not(method.needs - {'module'})} {reason}")
+    if reason := analysis.model_lacks(subject, method):
+        raise ValueError(reason)
+    if tower != "vision":
+        raise ValueError(f"{method.why_not(method.needs - {'module'})} It is made for the tower that sees.")
     capture = subject.capture(method.needs & {"values", "heads", "hidden"}, None)
     from analysis.logit_attribution import Readout
 

@@ -150,7 +150,9 @@ def cells(shown: TokenMap) -> int:
 
 def mask_of(subject: Any, picture: Picture, target: int) -> np.ndarray | None:
     """Where the explained class can be seen, where the picture's truth is known; captions are searched for a category."""
-    names = subject.text if isinstance(subject.text, (list, tuple)) else subject.model.labels or ()
+    import model_adapters as ma
+
+    names = ma.class_names(subject.model, subject.text)
     words = names[target].split() if target < len(names) else []
     found = [mask for mask in map(picture.mask, words) if mask is not None]
     return found[0] if found else None
@@ -173,7 +175,7 @@ def map_names(subject: Subject, tower: str) -> tuple[dict[str, str], dict[str, s
     for each in analysis.methods("map"):
         if each.name in NOT_HERE:
             continue
-        reason = each.why_not(offered)
+        reason = each.why_not(offered) and (analysis.model_lacks(subject, each) or each.why_not(offered))
         if reason is None:
             able[each.name] = each.title
         else:
