@@ -111,36 +111,37 @@ class _Gradients:
 
     def __init__(self, tap: AttentionTap, number: torch.Tensor) -> None:
         recorder = tap.recorder
-        sites = [s for (_, s), r in recorder.records.items() if r.graph is not None]
-        records = [recorder.records[0, s] for s in sites]
+        records = [r for r in recorder.records.values() if r.graph]
+        sites = [s for (_, s), r in recorder.records.items() if r.graph]
         hidden = {k: v for k, v in recorder.states.hidden.items() if v.requires_grad}
-        leaves = [r.graph[0] for r in records if r.graph] + list(hidden.values())
+        outputs = [output for r in records for output, _, _ in r.graph]
+        leaves = outputs + list(hidden.values())
         if not leaves or not number.requires_grad:
             raise AdapterError("Gradients were asked for, but no kept site or hidden state leads to the target.")
-        found = torch.autograd.grad(number, leaves, allow_unused=True)
+        found = list(torch.autograd.grad(number, leaves, allow_unused=True))
         self.heads: dict[Site, torch.Tensor] = {}
         self.weights: dict[Site, torch.Tensor] = {}
         self.hidden: dict[tuple[str, int], torch.Tensor] = {}
-        for site, record, gradient in zip(sites, records, found, strict=False):
-            self._site(tap, site, record, gradient)
-        for (_, tower, layer), tensor, gradient in zip(hidden, hidden.values(), found[len(sites) :], strict=True):
+        for site, record in zip(sites, records, strict=True):
+            self._site(tap, site, record, [found.pop(0) for _ in record.graph])
+        for (_, tower, layer), tensor, gradient in zip(hidden, hidden.values(), found, strict=True):
             self.hidden[tower, layer] = torch.zeros_like(tensor) if gradient is None else gradient
 
-    def _site(self, tap: AttentionTap, site: Site, record: Record, gradient: torch.Tensor | None) -> None:
-        assert record.graph is not None
-        output, values, fold = record.graph
-        gradient = torch.zeros_like(output) if gradient is None else gradient
-        opened = fold.open(gradient)
-        self.heads[site] = rows(opened)
-        if values.dim() == 4 and len(fold.lead) == 2 and values.shape[1] != fold.lead[1]:
-            values = values.repeat_interleave(fold.lead[1] // values.shape[1], 1)
-        kept = record.kept
-        if kept is not None and fold.windows == 1:
-            opened, kept = opened[:, :, :, kept], None
-        # An output is weights @ values, so its gradient times the values is the gradient of the weights.
-        whole = rows(opened.float() @ fold.open(values).float().transpose(-1, -2))
-        self.weights[site] = tap.recorder.chosen(whole, kept)
-        record.graph = None
+    def _site(self, tap: AttentionTap, site: Site, record: Record, gradients: list[torch.Tensor | None]) -> None:
+        """Weights that are used in several products owe their derivative to all of them."""
+        for (output, values, fold), given in zip(record.graph, gradients, strict=True):
+            opened = fold.open(torch.zeros_like(output) if given is None else given)
+            heads = rows(opened)
+            if values.dim() == 4 and len(fold.lead) == 2 and values.shape[1] != fold.lead[1]:
+                values = values.repeat_interleave(fold.lead[1] // values.shape[1], 1)
+            kept = record.kept
+            if kept is not None and fold.windows == 1:
+                opened, kept = opened[:, :, :, kept], None
+            # An output is weights @ values, so its gradient times the values is the gradient of the weights.
+            whole = tap.recorder.chosen(rows(opened.float() @ fold.open(values).float().transpose(-1, -2)), kept)
+            self.heads[site] = torch.cat([self.heads[site], heads], -1) if site in self.heads else heads
+            self.weights[site] = self.weights[site] + whole if site in self.weights else whole
+        record.graph = []
 
 
 def result_of(

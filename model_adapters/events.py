@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from model_adapters.role import Role, role_here
+
 ATTENTION_NAME = re.compile(r"att(n|ention)|mhsa|shsa|xca|mqa|gpsa", re.IGNORECASE)
 NOT_ATTENTION_NAME = re.compile(r"indexer|hyper|router|_hc$|gate$|norm|drop|mask(?!unit)|deformable", re.IGNORECASE)
 
@@ -40,8 +42,35 @@ class Softmax:
     """The arguments of one softmax that makes attention weights."""
 
     scores: torch.Tensor
-    dim: int
-    """-1, or -2 where each feature spreads over the tokens (factorised attention)."""
+    order: tuple[int, ...]
+    """Which axis of the scores is which of [..., queries, keys]."""
+    factorised: bool = False
+    """Each feature spreads over the tokens: no token-to-token weights."""
+    role: Role | None = None
+    """What the survey of the model has found about it."""
+
+    def opened(self, raw: torch.Tensor) -> torch.Tensor:
+        """A tensor of the scores' axes as [..., Q, K]."""
+        return raw if self.straight else raw.permute(self.order)
+
+    def closed(self, opened: torch.Tensor) -> torch.Tensor:
+        """[..., Q, K] as the model's axes have it."""
+        return opened if self.straight else opened.permute(self.places)
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Which axis of [..., Q, K] stands where in the model's tensor."""
+        return tuple(self.order.index(i) for i in range(len(self.order)))
+
+    @property
+    def dim(self) -> int:
+        """-1, or -2 where each feature spreads over the tokens."""
+        return -2 if self.factorised else -1
+
+    @property
+    def straight(self) -> bool:
+        """Whether queries and keys are the last two axes."""
+        return self.order == tuple(range(len(self.order)))
 
 
 def sdpa_arguments(args: tuple, kwargs: dict) -> Sdpa:
@@ -70,21 +99,33 @@ def says_attention(name: str, module: nn.Module) -> bool:
     return any(ATTENTION_NAME.search(w) for w in words) and not any(NOT_ATTENTION_NAME.search(w) for w in words)
 
 
+def softmax_arguments(args: tuple, kwargs: dict) -> tuple[torch.Tensor, int] | None:
+    """The scores of a softmax and the axis it sums over, counted from the end; None where it takes something else."""
+    scores = args[0] if args else kwargs.get("input", kwargs.get("self"))
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
+    if not isinstance(scores, torch.Tensor) or not isinstance(dim, int):
+        return None
+    return scores, dim if dim < 0 else dim - scores.dim()
+
+
 def attention_softmax(func: Any, args: tuple, kwargs: dict, place: tuple[str, nn.Module] | None) -> Softmax | None:
     """The softmax as an attention event, or None where it is something else (a router, a codebook, a class head).
 
+    What the survey of the model has found decides; in a model that was never surveyed the name of the module does.
     `place` is the innermost module running, with its dotted name.
     """
-    if place is None or not says_attention(*place):
+    found = softmax_arguments(args, kwargs) if place is not None else None
+    if found is None or place is None or not 3 <= found[0].dim() <= 5:
         return None
-    scores = args[0] if args else kwargs.get("input")
-    if not isinstance(scores, torch.Tensor) or not 3 <= scores.dim() <= 5:
+    scores, dim = found
+    role = role_here(place[1])
+    if role is not None:
+        order = role.order or tuple(range(scores.dim()))
+        return None if role.kind == "other" else Softmax(scores, order, role.kind == "factorised", role)
+    if not says_attention(*place) or dim not in (-1, -2):
         return None
-    dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
-    if not isinstance(dim, int):
-        return None
-    dim = dim if dim < 0 else dim - scores.dim()
-    return Softmax(scores, dim) if dim in (-1, -2) else None
+    straight = tuple(range(scores.dim()))
+    return Softmax(scores, straight if dim == -1 else (*straight[:-2], straight[-1], straight[-2]), dim == -2)
 
 
 def mha_arguments(args: tuple, kwargs: dict) -> dict[str, Any]:

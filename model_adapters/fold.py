@@ -6,12 +6,14 @@ into the batch (3-d bmm). A `Fold` opens such a tensor to [B, W, H, Q, K] and cl
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from model_adapters.errors import AdapterError
+from model_adapters.role import FIRST, BatchPlace
 
 _HEAD_NAMES = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads", "num_head", "nh")
 
@@ -24,20 +26,25 @@ class Fold:
     batch: int
     windows: int
     heads: int
-    heads_first: bool = False
-    """Windows come after the heads: [B, H, W, Q, K]."""
+    order: str = "bwh"
+    """Which part stands where: the items of the batch, windows, heads."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the axes are [B, W, H, Q, K], perhaps with B and W in one."""
+        return self.order == "bwh"
 
     def open(self, raw: torch.Tensor) -> torch.Tensor:
         """[..., Q, X] -> [B, W, H, Q, X]; a view wherever torch can give one."""
         tail = raw.shape[-2:]
-        if self.heads_first:
-            return raw.reshape(self.batch, self.heads, self.windows, *tail).transpose(1, 2)
-        return raw.reshape(self.batch, self.windows, self.heads, *tail)
+        sizes = {"b": self.batch, "w": self.windows, "h": self.heads}
+        parts = raw.reshape(*(sizes[part] for part in self.order), *tail)
+        return parts if self.is_plain else parts.permute(*(self.order.index(part) for part in "bwh"), 3, 4)
 
     def close(self, opened: torch.Tensor) -> torch.Tensor:
         """[B, W, H, Q, X] -> the raw shape."""
-        if self.heads_first:
-            opened = opened.transpose(1, 2)
+        if not self.is_plain:
+            opened = opened.permute(*("bwh".index(part) for part in self.order), 3, 4)
         return opened.reshape(*self.lead, *opened.shape[-2:])
 
 
@@ -72,21 +79,58 @@ def head_count(lead: tuple[int, ...], heads: int | None) -> int:
     return lead[1] if lead[1] == heads or lead[2] != heads else lead[2]
 
 
-def fold_of(lead: tuple[int, ...], batch: int, heads: int | None) -> Fold:
-    """Read the leading axes of a tensor [*lead, Q, K], given the batch size and the declared number of heads."""
-    if not lead or lead[0] % batch:
+def fold_of(lead: tuple[int, ...], batch: int, heads: int | None, place: BatchPlace = FIRST) -> Fold:
+    """Read the leading axes of a tensor [*lead, Q, K].
+
+    Args:
+        lead: the sizes of the leading axes.
+        batch: how many items the model was given at once.
+        heads: the number of heads that its module declares.
+        place: where the items lie among the leading axes.
+    """
+    if len(lead) > 3:
+        raise AdapterError(f"Attention of {len(lead) + 2} dimensions was met, shape {lead} before queries and keys; 3 to 5 work.")
+    if not place.known and batch > 1:
+        raise AdapterError(
+            f"A batch of {batch} was asked for, but where its images lie in this attention of shape {lead} could not be told "
+            "from two that ran together. Give them one at a time."
+        )
+    if not lead or lead[place.axis] % batch:
         raise AdapterError(
             f"A batch of {batch} was asked for, but this attention runs over a leading axis of {lead[:1]}: the images "
             "of the batch are packed or tiled unevenly. Give them one at a time, or keep only the sites of the decoder."
         )
+    return _first(lead, batch, heads) if place in (FIRST, _UNKNOWN) else _elsewhere(lead, batch, heads, place)
+
+
+_UNKNOWN = BatchPlace(known=False)
+
+
+def _first(lead: tuple[int, ...], batch: int, heads: int | None) -> Fold:
+    """The items of the batch come first in the first axis."""
     if len(lead) == 1:
         count = head_count((lead[0] // batch,), heads)
         return Fold(lead, batch, lead[0] // batch // count, count)
     if len(lead) == 2:
         return Fold(lead, batch, lead[0] // batch, lead[1])
-    if len(lead) == 3:
-        outer = lead[0] // batch
-        if outer == 1 and (lead[1] == heads or lead[2] != heads):
-            return Fold(lead, batch, lead[2], lead[1], heads_first=True)
-        return Fold(lead, batch, outer * lead[1], lead[2])
-    raise AdapterError(f"Attention of {len(lead) + 2} dimensions was met, shape {lead} before queries and keys; 3 to 5 work.")
+    outer = lead[0] // batch
+    if outer == 1 and (lead[1] == heads or lead[2] != heads):
+        return Fold(lead, batch, lead[2], lead[1], "bhw")
+    return Fold(lead, batch, outer * lead[1], lead[2])
+
+
+def _elsewhere(lead: tuple[int, ...], batch: int, heads: int | None, place: BatchPlace) -> Fold:
+    """The items lie inside or behind other parts: around them are heads, windows, or windows and heads."""
+    own = lead[place.axis] // batch
+    inner = own if place.inner is None else place.inner
+    before = math.prod(lead[: place.axis]) * (own // max(inner, 1))
+    after = inner * math.prod(lead[place.axis + 1 :])
+    whole = before * after
+    count = heads if heads and whole % heads == 0 else after if after > 1 else before
+    if own % max(inner, 1) == 0 and count in (before, after) and whole // count in (before, after):
+        around = "hbw" if count == before and (count != after or after == 1) else "wbh"
+        return Fold(lead, batch, whole // count, count, around)
+    raise AdapterError(
+        f"A batch of {batch} lies inside the axes {lead} of this attention, between parts of {before} and {after}, which are "
+        f"no whole windows and heads ({heads or 'not declared'}). Give the images one at a time."
+    )

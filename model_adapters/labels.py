@@ -27,12 +27,13 @@ class Label:
 class Labels:
     """The labels of all modules of one model."""
 
-    def __init__(self, root: nn.Module, kind: str = "vit") -> None:
+    def __init__(self, root: nn.Module, kind: str = "vit", attended: frozenset[str] = frozenset()) -> None:
+        """Read the names of a model's modules; `attended` are those in which attention was seen, whatever they are called."""
         self.kind = kind
         self._encoder_decoder = any(".encoder." in f".{n}" for n, _ in root.named_modules()) and any(
             ".decoder." in f".{n}" for n, _ in root.named_modules()
         )
-        names = [n for n, m in root.named_modules() if says_attention(n, m)]
+        names = [n for n, m in root.named_modules() if says_attention(n, m) or n in attended]
         self._numbers = self._number(dict.fromkeys(b for n in names if (b := block_of(n))))
         self.blocks = frozenset(self._numbers)
 

@@ -41,7 +41,7 @@ def inside_windows(kept: torch.Tensor | None, windows: int, queries: int) -> tup
 
 def items(call: Sdpa, fold: Fold) -> Iterator[tuple[Sdpa, Fold]]:
     """A batch item by item on a processor: what is made of one stays in its cache until it is reduced."""
-    if fold.batch == 1 or call.query.device.type != "cpu" or call.query.dim() != 4 or fold.heads_first:
+    if fold.batch == 1 or call.query.device.type != "cpu" or call.query.dim() != 4 or not fold.is_plain:
         yield call, fold
         return
     one = replace(fold, lead=(fold.windows, fold.heads), batch=1)

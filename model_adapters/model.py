@@ -17,6 +17,7 @@ from model_adapters.card import Card
 from model_adapters.classes import PER_CAPTION, Classes, classes_of
 from model_adapters.errors import AdapterError
 from model_adapters.events import says_attention
+from model_adapters.findings import NOTHING_FOUND, Findings
 from model_adapters.inputs import Inputs, Kind, Request, request
 from model_adapters.labels import Labels
 
@@ -47,6 +48,8 @@ class Model:
     """The names of the classes, where they are known."""
     declared: int | None = None
     """How many classes its user says that it scores; None where nothing was said."""
+    findings: Findings = NOTHING_FOUND
+    """What a survey of the model has found; nothing until it was surveyed."""
     report: Any = None
     """What `verify` found; None until it ran."""
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -79,8 +82,14 @@ class Model:
 
     @cached_property
     def tap_labels(self) -> Labels:
-        """The towers and layers of the module, read from its names once."""
-        return Labels(self.module, self.kind)
+        """The towers and layers of the module, read once from its names and from where attention was found."""
+        return Labels(self.module, self.kind, self.findings.attended)
+
+    def learn(self, findings: Findings) -> None:
+        """Keep what a survey of the model has found."""
+        self.findings = findings
+        for name in ("tap_labels", "_attention_modules"):
+            self.__dict__.pop(name, None)
 
     @property
     def tap_scopes(self) -> frozenset[str] | None:

@@ -42,8 +42,8 @@ class Record:
     """Heads, query rows of all windows, keys per window."""
     width: int = 0
     """Width of a head's values; 0 until they are met."""
-    graph: tuple[torch.Tensor, torch.Tensor, Fold] | None = None
-    """Head outputs and values inside the autograd graph, when gradients were asked for."""
+    graph: list[tuple[torch.Tensor, torch.Tensor, Fold]] = field(default_factory=list)
+    """Head outputs and values of each product inside the autograd graph, when gradients were asked for."""
 
 
 @dataclass
@@ -91,6 +91,10 @@ class Recorder:
         """Whether values or head outputs of this site are asked for."""
         return self.takes(site) and bool(self.want & {"values", "heads", "gradients"})
 
+    def wants_outputs(self, site: Site) -> bool:
+        """Whether head outputs of this site are asked for, or gradients that begin at them."""
+        return self.takes(site) and bool(self.want & {"heads", "gradients"})
+
     def sdpa(self, site: Site, fold: Fold, call: Sdpa, output: torch.Tensor, edited: Edited | None) -> torch.Tensor:
         """Keep what is asked for of a fused site; returns the output (a leaf of the graph where gradients begin)."""
         record = self.records[self.step, site]
@@ -123,23 +127,36 @@ class Recorder:
             record.weights = self._store(self._made(self._heads(made), site, numbers), copy=True)
 
     def outputs(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Keep head outputs [*lead, Q, D] and the graph around them."""
+        """Keep head outputs [*lead, Q, D] and the graph around them; of several products the features lie side by side."""
         if not self.takes(site):
             return output
         record = self.records[self.step, site]
         if "gradients" in self.want:
             if not output.requires_grad:
                 output = output.detach().requires_grad_()
-            record.graph = (output, values.detach(), fold)
+            record.graph.append((output, values.detach(), fold))
         if "heads" in self.want:
-            record.heads = self._store(rows(fold.open(output.detach())), copy=True)
+            record.heads = _beside(record.heads, self._store(rows(fold.open(output.detach())), copy=True))
         return output
 
     def products(self, site: Site, fold: Fold, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """Keep values and head outputs of a site that calls softmax itself."""
-        if "values" in self.want and self.takes(site):
-            self.records[self.step, site].values = self._store(all_heads(values.detach(), fold))
+        if not self.takes(site):
+            return output
+        if self.want & {"values", "gradients"}:
+            values = values.expand(*output.shape[:-2], *values.shape[-2:])
+        record = self.records[self.step, site]
+        record.width += values.shape[-1]
+        if "values" in self.want:
+            record.values = _beside(record.values, self._store(all_heads(values.detach(), fold), copy=True))
         return self.outputs(site, fold, values, output)
+
+    def origin(self, site: Site, fold: Fold, queries: torch.Tensor, keys: torch.Tensor) -> None:
+        """Keep queries [*lead, Q, D] and keys [*lead, K, D] of a site that calls softmax itself."""
+        record = self.records[self.step, site]
+        with torch.no_grad():
+            record.queries = self._store(rows(fold.open(queries.detach())), copy=True)
+            record.keys = self._store(all_heads(keys.detach(), fold), copy=True)
 
     def step_ends(self) -> None:
         """Move what was kept off the accelerator."""
@@ -174,7 +191,7 @@ class Recorder:
 
     def _fewer_heads(self, site: Site, fold: Fold, call: Sdpa) -> tuple[Sdpa, Fold, Choose]:
         """The call for the heads that are kept where only they need to be made, and what is still to be chosen of it."""
-        if not isinstance(self.keep.heads, tuple) or call.query.dim() != 4 or fold.heads_first:
+        if not isinstance(self.keep.heads, tuple) or call.query.dim() != 4 or not fold.is_plain:
             return call, fold, self._heads
         index = torch.tensor([head_number(h, site) for h in self.keep.heads], device=call.query.device)
         fewer = replace(fold, lead=(fold.lead[0], len(index)), heads=len(index))
@@ -280,3 +297,7 @@ class Recorder:
         if self._waiting > _ON_DEVICE:
             return tensor.cpu()
         return tensor.clone() if copy else tensor
+
+
+def _beside(kept: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
+    return more if kept is None else torch.cat([kept, more.to(kept.device)], -1)

@@ -78,7 +78,8 @@ class Keep:
 
     `sites` is "all", or site names (or `Site`s, or layer numbers). `queries` may name a role ("class", "last", "image",
     "text") or list row numbers. `heads="mean"` averages over heads inside the layer. `reduce` replaces the rows by a
-    statistic of them.
+    statistic of them. Some models change their weights between the softmax and the values (talking heads, the best few
+    only): `stage` says which are kept, those that are "used" or those of the "softmax".
     """
 
     sites: Literal["all", "none"] | tuple[str | int | Site, ...] = "all"
@@ -86,6 +87,7 @@ class Keep:
     queries: Queries = "all"
     dtype: Literal["float32", "float16"] = "float32"
     reduce: str | Reduction | None = None
+    stage: Literal["used", "softmax"] = "used"
 
     def __post_init__(self) -> None:
         for name in ("sites", "heads", "queries"):
@@ -94,6 +96,8 @@ class Keep:
                 object.__setattr__(self, name, tuple(value))
         if isinstance(self.reduce, str) and self.reduce not in REDUCTIONS:
             raise ValueError(f"reduce must be one of {sorted(REDUCTIONS)} or a Reduction. Got {self.reduce!r} instead.")
+        if self.stage not in ("used", "softmax"):
+            raise ValueError(f"stage must be 'used' or 'softmax'. Got {self.stage!r} instead.")
         if self.dtype not in ("float32", "float16"):
             raise ValueError(f"dtype must be 'float32' or 'float16'. Got {self.dtype!r} instead.")
 

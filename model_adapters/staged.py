@@ -43,7 +43,7 @@ class Staged:
         """The output of a fused site whose scores or weights are edited."""
         if call.dropout > 0:
             raise AdapterError("The model drops attention at random (training mode); edits need model.eval().")
-        if not stages["weights"] and not fold.heads_first:
+        if not stages["weights"] and fold.is_plain:
             queries, keys = call.query.shape[-2], call.key.shape[-2]
             scope = self._scope_of(site, fold.windows, queries, keys, slice(0, queries), call.query.device)
             if (output := without_edges(kernel, call, stages["scores"], scope)) is not None:
@@ -62,6 +62,14 @@ class Staged:
         # Weights are made where the scores lie; those that the model made itself are its own.
         own = call is None and not opened.requires_grad
         made = attention.softmax_rows(opened.float().clone() if own else opened.float())
+        for edit in stages["weights"]:
+            made = edit(made, scope)
+        return fold.close(made)
+
+    def weights_used(self, weights: torch.Tensor, stages: Stages, site: Site, fold: Fold) -> torch.Tensor:
+        """Edited weights of a site whose model changes them after the softmax, as they meet the values."""
+        scope = self._scope_of(site, fold.windows, *weights.shape[-2:], slice(0, weights.shape[-2]), weights.device)
+        made = fold.open(weights.float())
         for edit in stages["weights"]:
             made = edit(made, scope)
         return fold.close(made)

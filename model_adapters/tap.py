@@ -19,13 +19,18 @@ from model_adapters import attention
 from model_adapters.blocks import Blocks
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
-from model_adapters.events import MHA, SDPA, SOFTMAX, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype
-from model_adapters.fold import declared_heads, fold_of, head_count
+from model_adapters.events import (
+    MHA, SDPA, SOFTMAX, Sdpa, Softmax, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype,
+)  # fmt: skip
+from model_adapters.fold import Fold, declared_heads, fold_of, head_count
 from model_adapters.labels import Label, Labels
-from model_adapters.products import Products
+from model_adapters.mha import Opened
+from model_adapters.products import Awaited, Products
+from model_adapters.provenance import Provenance
 from model_adapters.recorder import Recorder
+from model_adapters.role import Role, role_here
 from model_adapters.site import Keep, Kind, Site
-from model_adapters.staged import Staged
+from model_adapters.staged import Staged, Stages
 from model_adapters.survivors import Kept
 from model_adapters.trail import Observer, around, follow
 from model_adapters.where import RoleSource, Scope
@@ -84,6 +89,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self._declared: dict[str, int | None] = {}
         self._watching = bool(self._blocks.residual)
         self._products = Products()
+        self._provenance = Provenance("queries" in self.want)
         self._open = ExitStack()
         self._scopes = None if self._needs_all(scopes) else scopes
         if self._scopes is not None:
@@ -141,6 +147,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             self._rest()
         if not name:
             self._products.finish()
+            self._provenance.finish()
             self._blocks.added.finish()
             self.recorder.step_ends()
             return None
@@ -158,7 +165,7 @@ class AttentionTap(TorchFunctionMode, Observer):
     # ---- what the functions tell
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if func not in _ATTENTION and not self._watching and not self._products.pending:
+        if func not in _ATTENTION and not self._watching and not self._products.pending and not self._provenance.asked:
             return func(*args, **kwargs) if kwargs else func(*args)
         kwargs = kwargs or {}
         if func is SDPA:
@@ -169,12 +176,18 @@ class AttentionTap(TorchFunctionMode, Observer):
             return self._mha(func, args, kwargs)
         if self._watching and (added := self._blocks.add(func, args, kwargs, self.here)) is not None:
             return added
-        return self._products.meet(func, args, kwargs)
+        return self._followed(func, args, kwargs)
+
+    def _followed(self, func: Any, args: tuple, kwargs: dict) -> Any:
+        result = self._products.meet(func, args, kwargs)
+        self._provenance.meet(func, args, kwargs, result)
+        return result
 
     def _sdpa(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         raw = sdpa_arguments(args, kwargs)
         modules = [m for _, m in self.stack]
-        heads = self._heads()
+        role = (role_here(self.stack[-1][1]) if self.stack else None) or Role()
+        heads = self._heads() or role.heads
         call = attention.unpacked(raw, modules, heads)
         if call.query.dim() < 3:
             return func(*args, **kwargs)
@@ -184,7 +197,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         if not self.recorder.takes(site) and not any(stages.values()):
             self.recorder.passes(site, call.query.shape[:-1], call.key.shape[-2], self.batch, call.value.shape[-1])
             return func(*args, **kwargs)
-        fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads)
+        fold = fold_of(tuple(call.query.shape[:-2]), self.batch, heads, role.batch)
         if stages["scores"] or stages["weights"]:
             output = self._staged.attended(func, call, stages, site, fold)
         else:
@@ -196,51 +209,84 @@ class AttentionTap(TorchFunctionMode, Observer):
     def _softmax(self, func: Any, args: tuple, kwargs: dict) -> torch.Tensor:
         event = attention_softmax(func, args, kwargs, self.stack[-1] if self.stack else None)
         if event is None:
-            return func(*args, **kwargs)
-        flipped = event.dim == -2
-        shape = event.scores.shape if not flipped else event.scores.transpose(-1, -2).shape
-        heads = self._heads()
-        site = self._next_site("factorised" if flipped else "softmax", head_count(tuple(shape[:-2]), heads))
+            return self._followed(func, args, kwargs)
+        role = event.role or Role()
+        scores = event.opened(event.scores)
+        heads = self._heads() or role.heads
+        kind: Kind = "factorised" if event.factorised else "softmax"
+        site = self._next_site(kind, head_count(tuple(scores.shape[:-2]), heads))
         stages = self._staged.at(site, self.step)
+        late = role.changed and self.recorder.keep.stage == "used"
         if not self.recorder.takes(site) and not any(stages.values()):
-            self.recorder.passes(site, shape[:-1], shape[-1], self.batch)
+            self.recorder.passes(site, scores.shape[:-1], scores.shape[-1], self.batch)
             return func(*args, **kwargs)
-        fold = fold_of(tuple(shape[:-2]), self.batch, heads)
-        if not stages["scores"] and not stages["weights"]:
+        fold = fold_of(tuple(scores.shape[:-2]), self.batch, heads, role.batch)
+        self._provenance.tell(self.recorder, site, event, fold)
+        here = {**stages, "weights": () if late else stages["weights"]}
+        if not here["scores"] and not here["weights"]:
             made = func(*args, **kwargs)
-        elif flipped:
+        elif event.factorised:
             raise AdapterError(f"{site.name} spreads features over tokens: it has no token-to-token weights to edit.")
         else:
-            made = self._staged.weights(event.scores, slice(0, shape[-2]), stages, site, fold, None).to(
-                softmax_dtype(event.scores, args, kwargs)
-            )
-        kept = made.transpose(-1, -2) if flipped else made
-        self.recorder.softmax(site, fold, kept)
-        if stages["output"] or self.recorder.wants_products(site):
-            q, k = shape[-2:]
-
-            def done(values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-                edited = self._staged.output(output, stages, site, fold, q, k).reshape(output.shape)
-                return self.recorder.products(site, fold, values, edited).reshape(output.shape)
-
-            self._products.wait(made, site, done, must=bool(stages["output"]))
+            edited = self._staged.weights(scores, slice(0, scores.shape[-2]), here, site, fold, None)
+            made = event.closed(edited).to(softmax_dtype(event.scores, args, kwargs))
+        if not late:
+            self.recorder.softmax(site, fold, event.opened(made))
+        if late or stages["output"] or self.recorder.wants_products(site):
+            self._await(event, site, made, stages, late, heads)
         return made
+
+    def _await(self, event: Softmax, site: Site, made: torch.Tensor, stages: Stages, late: bool, heads: int | None) -> None:
+        """Follow the weights to the values: where they are changed on the way, what counts is what arrives."""
+        place = (event.role or Role()).batch
+
+        def fold(lead: torch.Size) -> Fold:
+            return fold_of(tuple(lead), self.batch, heads, place)
+
+        def edit(weights: torch.Tensor) -> torch.Tensor:
+            return self._staged.weights_used(weights, stages, site, fold(weights.shape[:-2]))
+
+        def done(weights: torch.Tensor, values: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
+            known = fold(output.shape[:-2])
+            if late:
+                self.recorder.softmax(site, known, weights)
+            edited = self._staged.output(output, stages, site, known, *weights.shape[-2:])
+            return self.recorder.products(site, known, values, edited)
+
+        must = bool(stages["output"] or late)
+        change = edit if late and stages["weights"] else None
+        awaited = Awaited(site, made.dim(), tuple(made.shape), done, change, event.places, event.places)
+        self._products.wait(made, awaited, must=must)
 
     def _mha(self, func: Any, args: tuple, kwargs: dict) -> Any:
         given = mha_arguments(args, kwargs)
         site = self._next_site("mha", given["num_heads"])
-        if any(self._staged.at(site, self.step).values()):
-            raise AdapterError(
-                f"{site.name} is torch's own MultiheadAttention, whose inside cannot be reached: it can be captured but not "
-                "edited. Edits on other layers, or Skip on its block, work."
-            )
+        stages = self._staged.at(site, self.step)
+        if not self.recorder.takes(site) and not any(stages.values()):
+            query, key = given["query"], given["key"]
+            batch = query.shape[1] if query.dim() == 3 else 1
+            shape = torch.Size((batch, site.heads, query.shape[0]))
+            self.recorder.passes(site, shape, key.shape[0], self.batch, query.shape[-1] // site.heads)
+            return func(*args, **kwargs)
+        opened = Opened.of(given, site.name)
+        call = opened.call
+        fold = fold_of(tuple(call.query.shape[:-2]), self.batch, site.heads)
+        if any(stages.values()) or self.recorder.wants_outputs(site):
+            if stages["scores"] or stages["weights"]:
+                output = self._staged.attended(SDPA, call, stages, site, fold)
+            else:
+                output = opened.attended()
+            output = self._staged.output(output, stages, site, fold, call.query.shape[-2], call.key.shape[-2])
+            output = self.recorder.sdpa(site, fold, call, output, self._staged.rows(stages, site, fold, call))
+            return opened.result(output, lambda: self._edited_weights(call, stages, site, fold))
         result = func(*args, **kwargs)
-        if self.recorder.takes(site):
-            with torch.no_grad():
-                _, weights = func(**{**given, "need_weights": True, "average_attn_weights": False})
-            weights = weights if weights.dim() == 4 else weights[None]
-            self.recorder.softmax(site, fold_of(tuple(weights.shape[:2]), self.batch, given["num_heads"]), weights)
+        self.recorder.sdpa(site, fold, call, call.query, None)
         return result
+
+    def _edited_weights(self, call: Sdpa, stages: Stages, site: Site, fold: Fold) -> torch.Tensor:
+        """All weights of a site as they are edited, for a module that hands them out."""
+        rows = slice(0, call.query.shape[-2])
+        return self._staged.weights(attention.scores(call, rows), rows, stages, site, fold, call)
 
     # ---- the parts of an event
 

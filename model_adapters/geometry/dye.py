@@ -196,8 +196,8 @@ class Dye(TorchFunctionMode, Observer):
         if event is not None:
             flipped = event.dim == -2
             key = self.seen.meet(self.here, "factorised" if flipped else "softmax")
-            shape = event.scores.shape[-2:]
-            self.seen.sites[key].shape = (shape[1], shape[0]) if flipped else (shape[0], shape[1])
+            shape = event.opened(event.scores).shape[-2:]
+            self.seen.sites[key].shape = (shape[0], shape[1])
         if not live(scores) or (key is None and not isinstance(mark_of(scores), Scores)):
             result = func(*args, **kwargs)
             hand_on("softmax", args, kwargs, result)
@@ -210,11 +210,12 @@ class Dye(TorchFunctionMode, Observer):
         """Note the dyed query and key rows of explicit scores; returns what the output may inherit."""
         heads, seen = self._heads(), self.seen.sites[key]
         scores, mark = event.scores, mark_of(event.scores)
+        scores = scores if event.factorised else event.opened(scores)
         if event.dim == -2:
             self.seen.put(key, "keys", dyed(scores, -1), heads)
             self.seen.put(key, "queries", dyed(scores, -2) & False, heads)
             return None
-        fitted = _fitted(mark, scores) if isinstance(mark, Scores) else None
+        fitted = _fitted(mark, scores) if isinstance(mark, Scores) and event.straight else None
         if fitted is None:
             self.seen.put(key, "queries", dyed(scores, -1), heads)
             if scores.numel() // self.seen.batch <= _ELEMENTS:

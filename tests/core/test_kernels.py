@@ -101,10 +101,39 @@ def test_multihead_attention_is_captured_without_changing_the_answer(multihead):
     np.testing.assert_allclose(capture.weights[0], expected.numpy(), atol=1e-6)
 
 
-def test_multihead_attention_refuses_edits(multihead):
+def by_formula(model, x, gate, weights=lambda w: w):
+    """The module's answer from its parameters, head by head."""
+    inner = model.module.attention
+    q, k, v = (side.unflatten(-1, (4, -1)).transpose(1, 2) for side in
+               (x @ inner.in_proj_weight.T + inner.in_proj_bias).chunk(3, -1))  # fmt: skip
+    shares = weights((q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5).softmax(-1))
+    heads = (shares @ v) * gate[:, None, None]
+    mixed = heads.transpose(1, 2).flatten(2) @ inner.out_proj.weight.T + inner.out_proj.bias
+    return model.module.head((x + mixed).mean(1)), heads, (q, k, v)
+
+
+def test_multihead_attention_is_edited_as_its_formula_says(multihead):
     model, inputs = multihead
-    with pytest.raises(ma.AdapterError, match="attention is torch's own MultiheadAttention.* captured but not edited"):
-        ma.run(model, inputs, ma.edits.Gate())
+    x, gate = inputs.tensors["x"], torch.ones(4)
+    gate[2] = 0.0
+    with torch.no_grad():
+        expected, _, _ = by_formula(model, x, gate)
+        close(ma.run(model, inputs, ma.edits.Gate(ma.Where(heads=(2,)), 0.0)), expected)
+        even, _, _ = by_formula(model, x, torch.ones(4), lambda w: torch.full_like(w, 1 / w.shape[-1]))
+        close(ma.run(model, inputs, ma.edits.Uniform()), even)
+
+
+def test_multihead_attention_gives_values_heads_and_gradients(multihead):
+    model, inputs = multihead
+    x = inputs.tensors["x"]
+    capture = ma.capture(model, inputs, want={"queries", "values", "heads", "gradients"}, target=lambda logits: logits[:, 1].sum())
+    shares = []
+    answer, heads, (q, k, v) = by_formula(model, x, torch.ones(4), lambda w: shares.append(w.requires_grad_()) or shares[0])
+    (gradient,) = torch.autograd.grad(answer[:, 1].sum(), shares)
+    for found, expected in (
+        (capture.queries, q), (capture.keys, k), (capture.values, v), (capture.head_outputs, heads), (capture.gradients, gradient),
+    ):  # fmt: skip
+        close(torch.from_numpy(found[0]), expected.detach())
 
 
 def test_dropout_refuses_edits():

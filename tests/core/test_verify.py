@@ -53,10 +53,11 @@ def test_attention_that_is_hidden_is_refused():
     assert "computes no attention weights that can be seen: blocks.0.attn (HandmadeAttention)" in report.sentence
 
 
-def test_attention_that_is_hidden_in_some_blocks_is_refused():
+def test_attention_that_is_hidden_in_some_blocks_is_told():
     report = ma.verify(handmade((1,)), tokens())
-    assert not report.passed and report.sites == 1
-    assert "attention was not seen in blocks.1.attn" in report.sentence
+    assert report.passed and report.sites == 1
+    assert "1 of 2 attention computations are seen; not seen: blocks.1.attn (HandmadeAttention)" in report.notes[0]
+    assert "1 of 2 attention computations are seen" in report.sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,314 @@
+"""One pass that learns what a model does where attention may happen, by following tensors and not by names.
+
+A softmax is attention when what it makes is multiplied with values and summed over the axis that it spread over. Products
+of two activations that meet values in the same way without a softmax, and kernels that mix tokens out of sight, are
+attention that cannot be seen: they are found too, so that they can be told.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from model_adapters.axes import Axes, letters, name_of
+from model_adapters.contraction import PRODUCTS, Contraction, contraction, factors
+from model_adapters.events import MHA, SDPA, SOFTMAX, says_attention, sdpa_arguments, softmax_arguments
+from model_adapters.following import Following, tensors
+from model_adapters.products import followed
+from model_adapters.role import Place, call_place
+from model_adapters.trail import Observer, follow
+
+_PROBE = 7
+"""Seed of the vector that tells whether weights were changed on their way."""
+
+
+@dataclass(eq=False)
+class Event:
+    """One call of softmax, or of an attention kernel."""
+
+    name: str
+    module: nn.Module
+    place: Place
+    kind: str
+    """softmax, sdpa or mha."""
+    shape: tuple[int, ...]
+    dim: int = -1
+    """The axis that the softmax sums over, counted from the end."""
+    of_products: bool = False
+    """Its scores are a product of two activations."""
+    sketch: torch.Tensor | None = None
+    """Weights times a random vector over the keys: what is left of them to compare."""
+    lead: torch.Tensor | None = None
+    """Of a kernel, one number for each entry of the leading axes, which tells the items of a batch apart."""
+    orders: list[tuple[int, ...]] = field(default_factory=list)
+    """For each product with values, which axis of the softmax is which of [..., queries, keys]."""
+    changed: bool = False
+    spread: bool = False
+    """The weights were multiplied element by element with something of another shape."""
+    input_shape: tuple[int, ...] = ()
+    values: int = 0
+    """The width of the values."""
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """Followed scores or weights."""
+
+    count: int
+    shape: tuple[int, ...]
+    start: Axes
+    axes: Axes
+    event: Event | None = None
+    """The softmax that made them; None before it."""
+    width: int = 0
+    """Of scores, how many entries their product was summed over."""
+
+
+class Survey(TorchFunctionMode, Observer):
+    """Watches a pass: `with Survey(root, inputs) as seen: root(...)`."""
+
+    def __init__(self, root: nn.Module, given: Iterable[torch.Tensor]) -> None:
+        """Prepare a pass.
+
+        Args:
+            root: the model.
+            given: the tensors that it is given.
+        """
+        TorchFunctionMode.__init__(self)
+        Observer.__init__(self, root)
+        self.events: list[Event] = []
+        self.hidden: dict[str, str] = {}
+        """Attention-like work without a softmax, by the module that does it: what it does instead."""
+        self.linear: dict[str, str] = {}
+        """Modules with linear attention, which makes no weights between tokens."""
+        self.opaque: dict[str, list[int]] = {}
+        """By module the sizes of tensors that came from nowhere: from kernels that cannot be watched."""
+        self.inputs: dict[str, tuple[int, ...]] = {}
+        self.shared: list[str] = []
+        """Modules whose kernels attend to the same values more than once."""
+        self._values: dict[str, weakref.ref[torch.Tensor]] = {}
+        self._followed: Following[_Followed] = Following()
+        self._made: Following[bool] = Following()
+        """Whether what was made on the way depends on the input."""
+        self._fixed = {id(t) for t in (*root.parameters(), *root.buffers(), *_attributes(root))}
+        self._given = {id(t) for t in given}
+        self._open: Any = None
+
+    def __enter__(self) -> Survey:
+        self._open = follow(self)
+        self._open.__enter__()
+        TorchFunctionMode.__enter__(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        TorchFunctionMode.__exit__(self, *error)
+        self._open.__exit__(*error)
+
+    def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        """Note the shape of what a module is given."""
+        first = next((t for t in tensors((args, kwargs)) if t.is_floating_point()), None)
+        if first is not None:
+            self.inputs[name] = tuple(first.shape)
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        taken = list(tensors((args, kwargs)))
+        for tensor in taken:
+            self._look_for_opaque(tensor)
+        live = any(self._lives(t) for t in taken)
+        result = func(*args, **kwargs)
+        for made in tensors(result):
+            if id(made) not in self._fixed and self._made.get(made) is None:
+                self._made.put(made, live)
+        if taken and live and name_of(func).endswith(("setitem", "copy")) and self._made.get(taken[0]) is False:
+            self._made.put(taken[0], True)
+        if live or func in SOFTMAX:
+            self._note(func, args, kwargs, taken, result)
+        return result
+
+    # ---- what depends on the input
+
+    def _lives(self, tensor: torch.Tensor) -> bool:
+        known = self._made.get(tensor)
+        return known if known is not None else id(tensor) not in self._fixed
+
+    def _look_for_opaque(self, tensor: torch.Tensor) -> None:
+        known = id(tensor) in self._fixed or id(tensor) in self._given or self._made.get(tensor) is not None
+        if not known and tensor.is_floating_point():
+            self.opaque.setdefault(self.here, []).append(tensor.numel())
+            self._made.put(tensor, True)
+
+    # ---- what a function does to what is followed
+
+    def _note(self, func: Any, args: tuple, kwargs: dict, taken: list[torch.Tensor], result: Any) -> None:
+        name = name_of(func)
+        if func in SOFTMAX:
+            self._softmax(args, kwargs, result)
+        elif func is SDPA:
+            call = sdpa_arguments(args, kwargs)
+            self._kernel("sdpa", call.query, call.value.shape[-1])
+            self._shares(call.value)
+        elif func is MHA:
+            self._kernel("mha", taken[0], 0)
+        elif name in PRODUCTS:
+            self._product(func, args, kwargs, result)
+        else:
+            self._carry(func, args, kwargs, taken, result)
+
+    def _event(self, kind: str, shape: tuple[int, ...]) -> Event:
+        name, module = self.stack[-1] if self.stack else ("", self.root)
+        event = Event(name, module, call_place(), kind, shape, input_shape=self.inputs.get(name, ()))
+        self.events.append(event)
+        return event
+
+    def _softmax(self, args: tuple, kwargs: dict, made: torch.Tensor) -> None:
+        found = softmax_arguments(args, kwargs)
+        if found is None or found[0].dim() < 3:
+            return
+        event = self._event("softmax", tuple(made.shape))
+        event.dim = found[1]
+        before = self._followed.get(found[0])
+        event.of_products = before is not None and before.event is None
+        event.sketch = _sketch(made, event.dim)
+        axes = tuple(range(made.dim()))
+        self._followed.put(made, _Followed(made.dim(), tuple(made.shape), axes, axes, event))
+
+    def _kernel(self, kind: str, query: torch.Tensor, width: int) -> None:
+        event = self._event(kind, tuple(query.shape[:-1]))
+        event.values = width
+        if kind == "sdpa" and query.dim() > 2:
+            event.lead = query.detach().float().square().flatten(-2).sum(-1)
+
+    def _shares(self, value: torch.Tensor) -> None:
+        """Note a module whose kernel attends to the same values again."""
+        last = self._values.get(self.here)
+        if last is not None and last() is value and self.here not in self.shared:
+            self.shared.append(self.here)
+        self._values[self.here] = weakref.ref(value)
+
+    def _product(self, func: Any, args: tuple, kwargs: dict, result: torch.Tensor) -> None:
+        pair = factors(func, args, kwargs)
+        if pair is None:
+            return
+        for mine, other in (pair, pair[::-1]):
+            known = self._followed.get(mine)
+            if known is None:
+                continue
+            if not self._lives(other):
+                self._carry(func, args, kwargs, [mine], result)
+            elif known.event is not None:
+                self._meets(known, known.event, func, args, kwargs, mine)
+            else:
+                self._hides(known, func, args, kwargs, mine)
+            return
+        if all(self._lives(t) and t.dim() > 1 for t in pair) and isinstance(result, torch.Tensor):
+            axes, width = tuple(range(result.dim())), _summed(func, args, pair)
+            self._followed.put(result, _Followed(result.dim(), tuple(result.shape), axes, axes, None, width))
+
+    def _meets(self, known: _Followed, event: Event, func: Any, args: tuple, kwargs: dict, weights: torch.Tensor) -> None:
+        """Followed weights are multiplied: with values, if the product sums over the axis of the softmax."""
+        key = known.count + event.dim
+        for query in range(known.count):
+            order = (*(i for i in range(known.count) if i not in (query, key)), query, key)
+            if query != key and (read := _read(known, order, func, args, kwargs, weights)) is not None:
+                event.orders.append(order)
+                event.values = read.values.shape[-1]
+                event.changed |= not _same(event.sketch, _sketch(weights, known.axes.index(key) - len(known.axes)))
+                return
+
+    def _hides(self, known: _Followed, func: Any, args: tuple, kwargs: dict, scores: torch.Tensor) -> None:
+        """A product of two activations meets a third without a softmax in between.
+
+        Products of queries and keys sum over features and are as large as there are tokens; those of linear attention sum
+        over tokens and meet the queries from the right.
+        """
+        sizes, last = known.shape[-2:], known.count - 1
+        if all(_read(known, _ordered(known.count, key), func, args, kwargs, scores) is None for key in (last, last - 1)):
+            return
+        pair = factors(func, args, kwargs)
+        small = known.width <= max(sizes) if pair is not None and pair[0] is scores else known.width < min(sizes)
+        tokens = _tokens(self.inputs.get(self.here, ()))
+        small = small and (known.width != tokens or tokens in sizes)
+        (self.hidden if small else self.linear).setdefault(self.here, "its weights are not made by a softmax")
+
+    def _carry(self, func: Any, args: tuple, kwargs: dict, taken: list[torch.Tensor], result: Any) -> None:
+        for tensor in taken:
+            known = self._followed.get(tensor)
+            for made in tensors(result) if known is not None else ():
+                if self._followed.get(made) is None and made is not tensor:
+                    self._carry_one(known, func, args, kwargs, tensor, made)  # type: ignore[arg-type]
+
+    def _carry_one(
+        self, known: _Followed, func: Any, args: tuple, kwargs: dict, tensor: torch.Tensor, made: torch.Tensor
+    ) -> None:
+        axes = followed(func, args, kwargs, tensor, known, made)
+        if axes is not None and (axes or known.event is not None):
+            self._followed.put(made, replace(known, axes=axes))
+        elif known.event is not None and name_of(func) in ("mul", "rmul", "multiply") and made.numel() > tensor.numel():
+            known.event.spread = True
+
+
+def _ordered(count: int, key: int) -> tuple[int, ...]:
+    """Axes with the given one of the last two at the end."""
+    return (*range(count - 2), *(i for i in (count - 2, count - 1) if i != key), key)
+
+
+def _read(known: _Followed, order: tuple[int, ...], func: Any, args: tuple, kwargs: dict, tensor: torch.Tensor) -> Contraction | None:
+    """The product as one over weights whose axes are meant in this order."""
+    axes = tuple(order.index(a) if a >= 0 else -1 for a in known.axes)
+    return contraction(func, args, kwargs, tensor, axes, known.count) if axes else None
+
+
+def _tokens(shape: tuple[int, ...]) -> int:
+    """How many tokens a module is given: [B, N, C] or [B, C, h, w]; 0 for other shapes."""
+    return shape[1] if len(shape) == 3 else shape[2] * shape[3] if len(shape) == 4 else 0
+
+
+def _summed(func: Any, args: tuple, pair: tuple[torch.Tensor, torch.Tensor]) -> int:
+    """How many entries a product sums over."""
+    parsed = letters(str(args[0]), pair[0].dim(), pair[1].dim()) if name_of(func) == "einsum" else None
+    if parsed is None:
+        return pair[0].shape[-1]
+    return max((size for c, size in zip(parsed[0], pair[0].shape, strict=True) if c not in parsed[2]), default=1)
+
+
+def _sketch(weights: torch.Tensor, dim: int) -> torch.Tensor:
+    """Weights times a random vector over their keys, without the axis of the keys."""
+    with torch._C.DisableTorchFunction():
+        generator = torch.Generator().manual_seed(_PROBE)
+        vector = torch.randn(weights.shape[dim], generator=generator).to(weights.device)
+        return (torch.nan_to_num(weights.detach().float()).movedim(dim, -1) * vector).sum(-1)
+
+
+def _same(before: torch.Tensor | None, after: torch.Tensor) -> bool:
+    """Whether two sketches hold the same numbers, in whatever order their axes are."""
+    if before is None or before.numel() != after.numel():
+        return False
+    one, other = before.flatten().sort().values, after.flatten().sort().values
+    return float((one - other).abs().max()) <= 1e-5 * max(1.0, float(one.abs().max()))
+
+
+def _attributes(root: nn.Module) -> list[torch.Tensor]:
+    """Tensors that modules hold without having registered them."""
+    return [t for module in root.modules() for t in tensors(list(module.__dict__.values())) if isinstance(t, torch.Tensor)]
+
+
+def is_attention(event: Event) -> bool:
+    """Whether what a softmax made is used as attention."""
+    named = says_attention(event.name, event.module)
+    if event.spread and not event.orders:
+        return (event.of_products or named) and event.dim in (-1, -2)
+    return bool(event.orders) and (event.of_products or named or _by_tokens(event))
+
+
+def _by_tokens(event: Event) -> bool:
+    """Whether it spreads over more entries than any axis beside it but the batch has."""
+    size = event.shape[event.dim]
+    others = [n for i, n in enumerate(event.shape[1:-2], 1)]
+    return size > 4 and all(size >= n for n in others)
