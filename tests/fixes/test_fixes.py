@@ -298,6 +298,30 @@ def test_two_groups_of_image_tokens_are_raised():
     assert all(e.where.queries == "last" and e.where.layers == (0, 1) for e in edits)
 
 
+@pytest.mark.parametrize("name", ["llava", "bundled:lvlm"])
+def test_heads_that_look_at_the_image_are_raised_more(name):
+    model, inputs = asked(name)
+    options = balanced_attention(first_layer=0, guidance=1, heads="by their attention to the image")
+    edits, image = decided(model, inputs, options["edits"]), image_of(model, inputs)
+    seen = ma.capture(model, inputs, want={"queries"})
+    site = decoder(seen)[0]
+    mass = [sum(float(seen.weights[site][h, -1, k]) for k in image) for h in range(site.heads)]
+    own = [edit for edit in edits if edit.where.layers == (0,)]
+    for edit in own:
+        np.testing.assert_allclose(edit.factors, [m / np.mean(mass) for m in mass], rtol=1e-5)
+    row = ma.generate(model, inputs, max_new_tokens=1, **options).tokens[0].weights[site.name]
+    for head in range(site.heads):
+        scores = np.array([
+            float(seen.queries[site][head, -1] @ key) / np.sqrt(seen.queries[site].shape[-1]) for key in seen.keys[site][head]
+        ])  # fmt: skip
+        for edit in own:
+            keys = list(edit.where.keys)
+            scores[keys] += edit.alpha * mass[head] / np.mean(mass) * np.abs(scores[keys])
+        raised = np.exp(scores - scores.max())
+        np.testing.assert_allclose(row[head], raised / raised.sum(), atol=1e-5)
+    assert own and max(own[0].factors) > 1 > min(own[0].factors)
+
+
 def test_the_least_relevant_is_painted_over():
     picture = np.full((4, 6, 3), 200, np.uint8)
     boxes = np.array([[0, 0, 2, 4], [2, 0, 4, 4], [1, 0, 3, 4], [np.nan] * 4], float)
