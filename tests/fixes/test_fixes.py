@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +26,11 @@ from analysis.fixes.balance import sorted_tokens
 from analysis.fixes.outlier_contrast import OnlyOutliers
 from analysis.fixes.relevant_regions import painted, question_relevance
 from analysis.fixes.strong_heads import chosen_heads
+from model_adapters.capturing import BySite
 from model_adapters.planned import decided
 from tests.fixes.small import LONGEST, NOTHING, QUESTION, asked, ids, next_scores
+from tests.zoo import hf
+from tests.zoo.shake import scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 TWO = ("llava", "qwen2_vl")
@@ -320,6 +325,27 @@ def test_heads_that_look_at_the_image_are_raised_more(name):
         raised = np.exp(scores - scores.max())
         np.testing.assert_allclose(row[head], raised / raised.sum(), atol=1e-5)
     assert own and max(own[0].factors) > 1 > min(own[0].factors)
+
+
+def test_a_tower_that_hides_its_queries_gets_a_sentence(monkeypatch):
+    model, inputs = asked("llava")
+    glance = ma.Glance(model, inputs)
+    seen = replace(glance.towers(want={"queries"}), queries=BySite({}), keys=BySite({}))
+    monkeypatch.setattr(ma.Glance, "towers", lambda self, want=(): seen)
+    with pytest.raises(ma.AdapterError, match='does not show the queries and keys.*score="class" needs none'):
+        ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers())
+    assert ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers(score="class")).tokens
+
+
+@pytest.mark.parametrize("score", ["single wide head", "class"])
+def test_attention_by_hand_is_no_bare_error(score):
+    module, processor = hf.build("llava", attn_implementation="eager")
+    model = ma.wrap(module, processor, name="by hand", kind="lvlm", verify=False)
+    inputs = model.prepare(image=scene(), text=QUESTION)
+    try:
+        assert ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers(score=score)).tokens
+    except ma.AdapterError as error:
+        assert score == "single wide head" and "computes its attention by hand" in str(error)
 
 
 def test_the_least_relevant_is_painted_over():
