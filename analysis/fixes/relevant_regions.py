@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -14,7 +14,7 @@ from analysis.explain import explain
 from analysis.fixes.options import FixOptions, options
 from analysis.registry import Range, method
 from analysis.subject import Subject
-from model_adapters import AdapterError, Keep, Model, load, subject
+from model_adapters import AdapterError, Keep
 from model_adapters.decoding import Contrast
 
 
@@ -39,13 +39,17 @@ class RelevantOnly:
 
     dropped: float = 0.25
     matcher: Matcher | None = None
+    judge: Judge = "the model itself"
 
     def picture(self, glance: Any) -> np.ndarray:
         """[height, width, 3] uint8."""
         if not (glance.roles == "image").any():
             raise AdapterError(f"The prompt of {glance.model.name} holds no image, so none of it can be painted over.")
-        if self.matcher is not None:
-            found = self.matcher(glance.image, glance.inputs.texts[0])
+        matcher = self.matcher
+        if matcher is None and self.judge != "the model itself":
+            matcher = dual_matcher(partial(glance.judged, self.judge))
+        if matcher is not None:
+            found = matcher(glance.image, glance.inputs.texts[0])
             return blackened(glance.image, found.relevance, self.dropped if found.score is None else found.score / 2)
         boxes = glance.rows.boxes[glance.roles == "image"]
         if not np.isfinite(boxes).any():
@@ -104,22 +108,6 @@ def dual_matcher(look: Callable[[np.ndarray, str], Subject], method: str = "grad
     return match
 
 
-@dataclass(frozen=True)
-class NamedMatcher:
-    """A dual encoder by its name, loaded when it is first asked."""
-
-    name: str
-
-    def __call__(self, picture: np.ndarray, text: str) -> Match:
-        """What the dual encoder makes of picture and text."""
-        return dual_matcher(lambda seen, said: subject(_loaded(self.name), seen, [said]))(picture, text)
-
-
-@cache
-def _loaded(name: str) -> Model:
-    return load(name)
-
-
 @method(
     title="Relevant regions added",
     kind="fix",
@@ -150,6 +138,4 @@ def relevant_regions_added(
         matcher: any other judge: a model that says where the image is what the text speaks of (`dual_matcher`, or one of BLIP as
             in the release).
     """
-    if matcher is None and judge != "the model itself":
-        matcher = NamedMatcher(judge)
-    return options(decoding=Contrast(RelevantOnly(dropped, matcher), alpha, beta, "add")) if alpha else options()
+    return options(decoding=Contrast(RelevantOnly(dropped, matcher, judge), alpha, beta, "add")) if alpha else options()

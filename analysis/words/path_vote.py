@@ -120,10 +120,9 @@ def _counted(text: str, words: Sequence[Word], scores: Sequence[np.ndarray], rea
     """What a path counts as, and how certain the model was of it."""
     word = words[-1 if read == "last word" else 0]
     if read == "yes or no":
-        word = next((w for w in words if w.text.lower() in YES_NO), None)
-        if word is None:
-            return "yes", 1.0
-        if word.steps[0] == 0:
-            return word.text.lower(), 1.0
+        said = [w for w in words if w.text.lower() in YES_NO]
+        if not said or said[0].steps[0] == 0:
+            return (said[0].text.lower() if said else "yes"), 1.0
+        word = said[0]
     certainty = margin(log_softmax(scores[word.steps[0]]))
     return (" ".join(text.lower().split()) if read == "all" else word.text.lower()), certainty

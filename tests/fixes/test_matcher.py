@@ -67,4 +67,4 @@ def test_the_judge_is_an_option_of_the_page():
     assert option.choices == ("the model itself", "bundled:clip") and option.default == "the model itself"
     assert relevant_regions_added(judge="bundled:clip") == relevant_regions_added(judge="bundled:clip")
     with pytest.raises(ValueError, match="'unicorn' is not among them"):
-        relevant_regions_added(judge="bundled:clip")["decoding"].look.matcher(np.zeros((32, 32, 3), np.uint8), "a unicorn")
+        Glance(*asked("llava")).judged("bundled:clip", np.zeros((32, 32, 3), np.uint8), "a unicorn")
