@@ -172,8 +172,9 @@ class OverTrust:
     """Beam search that marks down answers whose words all lean on one earlier word, and steps back where they go on doing so.
 
     A candidate loses `weight` times the largest column c_j = 1e-7 prod over i >= j of `scale` times attention (last layer,
-    largest over heads) of word i to word j; in the first ten tokens it gains its attention to the image instead. A column
-    that is the largest more than `threshold` times is stepped back behind.
+    largest over heads) of word i to word j; in the first ten tokens it gains its attention to the image instead. Its score is
+    the log-softmax of what is left over the candidates of its beam alone, so what they all lose makes no difference. A column
+    that is the largest of all beams more than `threshold` times is stepped back behind.
     """
 
     beams: int = 5

@@ -6,8 +6,9 @@ a cache, because its own row of attention is what it is judged by.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,21 +46,22 @@ Read = Callable[[tuple[int, ...]], Reading]
 class _Path:
     ids: tuple[int, ...]
     score: float
-    reading: Reading
-    column: int = 0
+    parent: int = 0
+    """Which path of the step before it goes on."""
 
-    @property
-    def mean(self) -> float:
-        return self.score / max(len(self.ids), 1)
+    def mean(self, ends: frozenset[int]) -> float:
+        """The score per token: the end does not count, the beginning of the sequence does."""
+        return self.score / (1 + len(self.ids) - (bool(self.ids) and self.ids[-1] in ends))
 
 
 @dataclass
-class _Tried:
+class _Step:
     """One length of the answer, to which the search can step back."""
 
     paths: list[_Path]
-    chosen: set[tuple[int, ...]] = field(default_factory=set)
-    returns: int = 0
+    finished: list[_Path]
+    columns: tuple[int, ...] = ()
+    """Per path the column that most of its candidates lean on."""
 
 
 def columns(answer: np.ndarray, scale: float) -> np.ndarray:
@@ -75,63 +77,112 @@ def penalty(reading: Reading, scale: float) -> float:
 
 def search(read: Read, ends: frozenset[int], longest: int, told: OverTrust) -> tuple[int, ...]:
     """The ids of the best answer."""
-    steps: dict[int, _Tried] = {0: _Tried([_Path((), 0.0, read(()))])}
-    finished: list[_Path] = []
-    history: list[int] = []
-    length = 0
-    while length < longest and len(finished) < told.beams:
-        here = steps[length]
-        found = _candidates(read, here, told)
-        if not found:
-            break
-        best = sorted(found, key=lambda path: -path.score)[: 2 * told.beams]
-        finished += [path for path in best[: told.beams] if path.ids[-1] in ends]
-        alive = [path for path in best if path.ids[-1] not in ends][: told.beams]
-        here.chosen |= {path.ids for path in alive}
-        if not alive:
-            break
-        length += 1
-        steps[length] = _Tried(alive, returns=steps[length].returns if length in steps else 0)
-        history[length - 1 :] = [_usual(found)]
-        length = _stepped_back(steps, history, length, told)
-    return max([*finished, *steps[length].paths], key=lambda path: path.mean).ids
+    return _Search(read, ends, told).answer(longest)
 
 
-def _candidates(read: Read, here: _Tried, told: OverTrust) -> list[_Path]:
-    """The likeliest continuations of every path that were not tried before, each read and penalised."""
-    found = []
-    for path in here.paths:
-        likely = np.argsort(-path.reading.log_probabilities, kind="stable")[: told.candidates]
-        for token in (int(t) for t in likely):
-            ids = (*path.ids, token)
-            if ids in here.chosen or np.isneginf(path.reading.log_probabilities[token]):
-                continue
-            reading = read(ids)
-            score = path.score + float(path.reading.log_probabilities[token]) - told.weight * penalty(reading, told.scale)
-            found.append(_Path(ids, score, reading, int(columns(reading.answer, told.scale).argmax())))
-    return found
+class _Search:
+    """Candidates of a path share its probability by their penalised scores; all other tokens have none.
+
+    Where one column has been leant on too often, the answer is cut behind it, and what was chosen there is refused: the next
+    token is then the likeliest of the whole vocabulary, unpenalised.
+    """
+
+    def __init__(self, read: Read, ends: frozenset[int], told: OverTrust) -> None:
+        self.read, self.ends, self.told = read, ends, told
+        self.steps = [_Step([_Path((), 0.0)], [])]
+        self.readings: dict[tuple[int, ...], Reading] = {}
+        """Of the paths that go on now."""
+        self.finished: list[_Path] = []
+        self.returns: Counter[int] = Counter()
+        self.refused: defaultdict[int, set[tuple[int, int]]] = defaultdict(set)
+        """By length: (path, token) that may not be chosen again."""
+
+    def answer(self, longest: int) -> tuple[int, ...]:
+        """The ids of the best answer of at most so many tokens."""
+        while len(self.steps) <= longest:
+            found = self._candidates(self.steps[-1])
+            if self._steps_back():
+                found = self._others(self.steps[-1])
+            best = sorted(found, key=lambda path: -path.score)[: 2 * self.told.beams]
+            for path in best[: self.told.beams]:
+                if path.ids[-1] in self.ends:
+                    self._keep(path)
+            alive = [path for path in best if path.ids[-1] not in self.ends][: self.told.beams]
+            if self._is_done(best) or not alive:
+                break
+            self.steps.append(_Step(alive, list(self.finished)))
+            self.readings = {path.ids: self._reading(path.ids) for path in alive}
+        else:
+            for path in self.steps[-1].paths:
+                self._keep(path)
+        return max(self.finished or self.steps[-1].paths, key=lambda path: path.mean(self.ends)).ids
+
+    def _candidates(self, step: _Step) -> list[_Path]:
+        """The likeliest continuations of every path, each read and penalised."""
+        found, columns_of = [], []
+        for number, path in enumerate(step.paths):
+            logs = self._reading(path.ids).log_probabilities
+            likely = [int(t) for t in np.argsort(-logs, kind="stable")[: self.told.candidates] if not np.isneginf(logs[t])]
+            readings = [self._reading((*path.ids, token)) for token in likely]
+            penalties = np.array([penalty(reading, self.told.scale) for reading in readings])
+            scores = logs[likely] - self.told.weight * penalties
+            scores = path.score + scores - np.logaddexp.reduce(scores)
+            found += [_Path((*path.ids, token), float(score), number) for token, score in zip(likely, scores, strict=True)]
+            columns_of.append(_mode([int(columns(r.answer, self.told.scale).argmax()) for r in readings]))
+        step.columns = tuple(columns_of)
+        return found
+
+    def _steps_back(self) -> bool:
+        """Cut the answer behind a column that every path has leant on too often, unless that was done too often there."""
+        here = self.steps[-1].columns
+        column, most = _mode(here), self.told.candidates
+        counts = [sum(s.columns[min(n, len(s.columns) - 1)] == column for s in self.steps) for n in range(len(here))]
+        if column < EARLY or min(counts) <= self.told.threshold:
+            return False
+        back = next((length for length in (column + 1, column) if self.returns[length] < most), None)
+        if back is None:
+            return False
+        self.returns[back] += 1
+        back = min(back, len(self.steps) - 2)
+        self.refused[back] |= {(path.parent, path.ids[-1]) for path in self.steps[back + 1].paths}
+        self.refused[back + 1] = set()
+        del self.steps[back + 1 :]
+        self.finished = self.steps[back].finished
+        return True
+
+    def _others(self, step: _Step) -> list[_Path]:
+        """The likeliest continuations of every path, those that were refused counted as the unlikeliest."""
+        refused, found = self.refused[len(self.steps) - 1], []
+        for number, path in enumerate(step.paths):
+            logs = self._reading(path.ids).log_probabilities.copy()
+            logs[[token for parent, token in refused if parent == number]] = logs[np.isfinite(logs)].min()
+            logs = path.score + logs - np.logaddexp.reduce(logs)
+            likely = [int(t) for t in np.argsort(-logs, kind="stable")[: 2 * self.told.beams] if np.isfinite(logs[t])]
+            found += [_Path((*path.ids, token), float(logs[token]), number) for token in likely]
+        return found
+
+    def _keep(self, path: _Path) -> None:
+        """Keep the best answers only, as many as there are beams."""
+        self.finished.append(path)
+        self.finished.sort(key=lambda kept: -kept.mean(self.ends))
+        del self.finished[self.told.beams :]
+
+    def _is_done(self, best: Sequence[_Path]) -> bool:
+        """Whether no answer that goes on can better the worst that is kept, if its score stays as it is."""
+        if len(self.finished) < self.told.beams:
+            return False
+        return self.finished[-1].mean(self.ends) >= best[0].score / (1 + len(self.steps))
+
+    def _reading(self, ids: tuple[int, ...]) -> Reading:
+        if ids not in self.readings:
+            self.readings[ids] = self.read(ids)
+        return self.readings[ids]
 
 
-def _usual(found: Sequence[_Path]) -> int:
-    """The column that most candidates lean on."""
-    values, counts = np.unique([path.column for path in found], return_counts=True)
-    return int(values[counts.argmax()])
-
-
-def _stepped_back(steps: dict[int, _Tried], history: list[int], length: int, told: OverTrust) -> int:
-    """The length to go on from: behind the column that was leant on too often, while it has other candidates left."""
-    column = history[-1]
-    back = column + 1
-    if (
-        column < EARLY
-        or history.count(column) <= told.threshold
-        or back not in steps
-        or steps[back].returns + 1 >= told.candidates
-    ):
-        return length
-    steps[back].returns += 1
-    del history[back:]
-    return back
+def _mode(values: Sequence[int]) -> int:
+    """The most frequent value, the smallest of several."""
+    each, counts = np.unique(values, return_counts=True)
+    return int(each[counts.argmax()])
 
 
 def searched(model: Model, inputs: Inputs, edits: tuple[Edit, ...], longest: int, told: OverTrust) -> tuple[int, ...]:

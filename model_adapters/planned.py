@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, Protocol, runtime_checkable
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from model_adapters.side_by_side import Decide, Pair, settled_by_a_pass
 from model_adapters.site import Keep
 from model_adapters.target import Target
 from model_adapters.towers import capture_towers
+
+if TYPE_CHECKING:
+    from model_adapters.subject import Subject
 
 
 @dataclass(eq=False)
@@ -75,9 +78,22 @@ class Glance:
         inputs, hiding = without_image(self.model, self.inputs, how)
         return capture(self.model, inputs, edits=(*hiding, *edits), keep=keep, want=want, scores=1)
 
+    def judged(self, name: str, picture: np.ndarray, text: str) -> Subject:
+        """A picture and a text before another model, a dual encoder, that is loaded by its name and kept."""
+        from model_adapters.subject import subject
+
+        return subject(_other(name), picture, [text])
+
     def beside_blind(self, how: Literal["left out", "hidden"], layers: Sequence[int], decide: Decide) -> Edit:
         """Decides layer by layer from what heads say with the image and without; decisions hold in deeper layers."""
         return Pair(self.model, without_image(self.model, self.inputs, how), layers, decide).edit
+
+
+@cache
+def _other(name: str) -> Model:
+    from model_adapters.load import load
+
+    return load(name)
 
 
 @runtime_checkable

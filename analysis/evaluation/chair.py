@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis.evaluation.asking import Answered, Progress, Setting, Speak, drawn, heard
 from analysis.evaluation.coco import AnnotatedImage, CocoSet
+from analysis.evaluation.coco_rules import RuleSet
 from analysis.evaluation.figures import Figure, of_counts, share
 from analysis.evaluation.names import mentioned, names_of
 from analysis.registry import Range, method
@@ -45,6 +46,8 @@ class ChairResult:
     """How many ways to call the categories are known."""
     missing: tuple[str, ...]
     skipped: tuple[str, ...]
+    rules: RuleSet = "release"
+    """What pairs of words count as."""
 
     def made_up(self, number: int) -> tuple[Word, ...]:
         """The mentions of one description that are not there."""
@@ -62,6 +65,7 @@ class ChairResult:
         """Every figure with what it depends on."""
         told = ", ".join(f"{name} {f.value:.3f} ({f.low:.3f} to {f.high:.3f})" for name, f in self.figures().items())
         lost = f"{len(self.missing)} images missing, {len(self.skipped)} descriptions failed; {self.forms} names are known"
+        lost += ", with the fixed rules of the release" if self.rules == "release" else ", without fixed rules"
         return f"CHAIR. {self.setting.line}\n{told}\n{lost}"
 
 
@@ -78,6 +82,7 @@ def chair(
     speak: Speak,
     *,
     synonyms: Path | str | Mapping[str, Iterable[str]] | None = None,
+    rules: RuleSet = "release",
     images: int | None = 500,
     prompt: str = PROMPT,
     longest: Annotated[int, Range(1, 2048)] = 64,
@@ -92,7 +97,9 @@ def chair(
     Args:
         data: from `read_coco`.
         speak: the model, from `model_adapters.speaker`.
-        synonyms: more names of the categories (`names_of`); their own names and plurals are always known.
+        synonyms: more names of the categories (`names_of`); their own names and plurals are always known. Published values
+            need the release's file.
+        rules: the release's fixed rules for pairs of words such as "baby elephant" and "train track", or none.
         images: how many images, by lot; all by default of None.
         prompt: what is asked.
         longest: new tokens of a description.
@@ -100,7 +107,7 @@ def chair(
         batch: how many are asked at once; only a model as it is, without edits and with greedy answers, takes more than one.
         progress: told the share that is done; what it raises stops the evaluation.
     """
-    names = names_of(data.categories, synonyms)
+    names = names_of(data.categories, synonyms, rules)
     chosen = [data.images[number] for number in drawn(len(data.images), images, seed)]
     said = heard(speak, ((n, image.file, image.name, prompt) for n, image in enumerate(chosen)), longest, progress, batch)
     described = tuple(chosen[place] for place in said.places)
@@ -109,7 +116,7 @@ def chair(
     )
     return ChairResult(
         setting, described, said.answers, tuple(things_of(image, names) for image in described),
-        tuple(mentioned(answer.text, names) for answer in said.answers), len(names), data.missing, said.skipped,
+        tuple(mentioned(answer.text, names) for answer in said.answers), len(names), data.missing, said.skipped, rules,
     )  # fmt: skip
 
 

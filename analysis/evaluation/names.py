@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.words.words import Word, mentions, words_of
+from analysis.evaluation.coco_rules import RULES, RuleSet
+from analysis.words.words import Names, Word, mentions, words_of
 
 IRREGULAR = {
     "person": "people", "man": "men", "woman": "women", "child": "children", "mouse": "mice", "foot": "feet", "tooth": "teeth",
@@ -18,14 +19,22 @@ IRREGULAR = {
 }  # fmt: skip
 
 
-def names_of(categories: Iterable[str], synonyms: Path | str | Mapping[str, Iterable[str]] | None = None) -> dict[str, str]:
+def names_of(
+    categories: Iterable[str],
+    synonyms: Path | str | Mapping[str, Iterable[str]] | None = None,
+    rules: RuleSet = "release",
+) -> Names:
     """Every way to call a category (lower case, plurals too) -> the category.
 
     Args:
         categories: names of things, of one or several words.
         synonyms: names for each category, or a file of them: JSON {"dog": ["puppy"]}, or a line "dog, puppy" for each, as
             CHAIR has it. A line that holds no category is left out, as what it names is not annotated.
+        rules: the fixed rules of CHAIR's release on pairs of words (`coco_rules`: a baby elephant is no person, a train track
+            no train), or none.
     """
+    if rules not in RULES:
+        raise ValueError(f"rules must be 'release' or 'none'. Got {rules!r} instead.")
     found: dict[str, str] = {}
     known = [name.lower() for name in categories]
     for name in known:
@@ -42,7 +51,15 @@ def names_of(categories: Iterable[str], synonyms: Path | str | Mapping[str, Iter
             f"none of the {len(groups)} groups of synonyms holds a category. They begin with {[g[0] for g in groups[:3]]}; "
             f"the categories are {known[:5]} ..."
         )
-    return found
+    return _ruled(found, rules)
+
+
+def _ruled(found: dict[str, str], rules: RuleSet) -> Names:
+    """The same names with the pairs and the silent words of a rule set, plurals too."""
+    chosen = RULES[rules]
+    compounds = {form: found.get(meant, "") for pair, meant in chosen.pairs.items() for form in forms_of(pair)}
+    silent = {form: frozenset(forms_of(louder)) for word, louder in chosen.silent.items() for form in forms_of(word)}
+    return Names(found, compounds, silent)
 
 
 def mentioned(text: str, names: Mapping[str, str]) -> tuple[Word, ...]:

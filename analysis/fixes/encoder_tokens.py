@@ -41,6 +41,11 @@ def patch_scores(glance: Any, layer: int, score: Score) -> np.ndarray:
         raise AdapterError(
             f"The vision tower of {glance.model.name} has no class token whose attention scores the patches; 'received' works."
         )
+    if score == "single wide head" and not (site in capture.queries and site in capture.keys):
+        raise AdapterError(
+            f"{glance.model.name} does not show the queries and keys of its vision tower, of which one wide head is made: it "
+            'computes its attention by hand. score="class" needs none, and attn_implementation="sdpa" shows them.'
+        )
     row = wide_row(capture, site, int(head[0])) if score == "single wide head" else weights[:, head[0]].mean(0)
     return np.asarray(row, np.float64)[patch]
 

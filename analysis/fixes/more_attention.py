@@ -30,6 +30,9 @@ def pay_attention_to_image(
 ) -> FixOptions:
     """Scores S + alpha |S| on image keys for the deciding row, and guidance g (l - l_u) + l_u against no image.
 
+    Where the image is left out, the prompt is made anew without it, so a separator that the release keeps behind the image may
+    be gone too, which alone can change an answer.
+
     Args:
         alpha: 0.2 in the release; 0 leaves attention as it is.
         guidance: 1.1 in the commands of the release, 2 as the default of its CHAIR script; 1 leaves scores as they are.

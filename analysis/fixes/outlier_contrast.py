@@ -57,7 +57,8 @@ def contrast_with_outliers(
 ) -> FixOptions:
     """Contrast (1 + alpha) l - alpha l', where l' sees only the few image tokens that the class token attends to most.
 
-    The others are taken out of the sequence, as in the release; what is left keeps its positions.
+    The others are taken out of the sequence, as in the release. What is left keeps its positions here, where the release numbers
+    it anew, so the scores of that look differ.
 
     Args:
         alpha: 2 in the release for LLaVA; 0 changes nothing.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -29,6 +30,7 @@ class Match:
 
 Matcher = Callable[[np.ndarray, str], Match]
 """(picture [height, width, 3] uint8, text) -> what a model that matches both makes of them."""
+Judge = Literal["the model itself", "bundled:clip"]
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,17 @@ class RelevantOnly:
 
     dropped: float = 0.25
     matcher: Matcher | None = None
+    judge: Judge = "the model itself"
 
     def picture(self, glance: Any) -> np.ndarray:
         """[height, width, 3] uint8."""
         if not (glance.roles == "image").any():
             raise AdapterError(f"The prompt of {glance.model.name} holds no image, so none of it can be painted over.")
-        if self.matcher is not None:
-            found = self.matcher(glance.image, glance.inputs.texts[0])
+        matcher = self.matcher
+        if matcher is None and self.judge != "the model itself":
+            matcher = dual_matcher(partial(glance.judged, self.judge))
+        if matcher is not None:
+            found = matcher(glance.image, glance.inputs.texts[0])
             return blackened(glance.image, found.relevance, self.dropped if found.score is None else found.score / 2)
         boxes = glance.rows.boxes[glance.roles == "image"]
         if not np.isfinite(boxes).any():
@@ -108,24 +114,28 @@ def dual_matcher(look: Callable[[np.ndarray, str], Subject], method: str = "grad
     cites=("an2025",),
     needs={"generation", "pixels", "gradients"},
     range="keywords for `generate`; two passes for a token, and one with gradients over the prompt before",
-    misleads="The published mask comes from a model that matches image and text; without one the model itself says what matters.",
+    misleads="Without a matcher the model that may be making things up says itself which regions matter; in the paper BLIP does.",
 )
 def relevant_regions_added(
     *,
     alpha: Annotated[float, Range(0, 5)] = 2.0,
     beta: Annotated[float, Range(0.001, 1)] = 0.5,
     dropped: Annotated[float, Range(0, 1)] = 0.25,
+    judge: Judge = "the model itself",
     matcher: Matcher | None = None,
 ) -> FixOptions:
     """Scores l + alpha l', where l' sees the picture with its least relevant share painted black.
 
-    The sum is not divided by 1 + alpha, so it is also colder than the model.
+    The sum is not divided by 1 + alpha, so it is also colder than the model. By default the regions come from the very model
+    whose answer is in doubt; a dual encoder can judge them instead.
 
     Args:
         alpha: 2 in the release; 0 changes nothing.
         beta: tokens below beta times the best probability are never chosen; 0.5 in the release.
         dropped: the share painted over, where no matcher says how well image and text match; the release takes half of that.
-        matcher: a model that says where the image is what the text speaks of (`dual_matcher`, or one of BLIP as in the
-            release); by default the model itself does, in its middle layer.
+        judge: who says which regions matter: the model itself, in its middle layer, or the bundled dual encoder, which knows the
+            drawn scenes and their words only.
+        matcher: any other judge: a model that says where the image is what the text speaks of (`dual_matcher`, or one of BLIP as
+            in the release).
     """
-    return options(decoding=Contrast(RelevantOnly(dropped, matcher), alpha, beta, "add")) if alpha else options()
+    return options(decoding=Contrast(RelevantOnly(dropped, matcher, judge), alpha, beta, "add")) if alpha else options()

@@ -76,6 +76,8 @@ def attention_moved_off_sinks(
 ) -> FixOptions:
     """In rows behind the image that look at it beside its sinks, the sinks' weight goes to its other tokens.
 
+    The last layer is spared, as the release means to; as written it never passes that setting on, and edits the last layer too.
+
     Args:
         variant: the release (default): image and text sinks keep p, and at most `rho` of a row's attention to the image may
             lie on sinks. The paper, as notes on it have it: image sinks give p, and at least `rho` must lie beside them.

@@ -67,16 +67,15 @@ def unmoved_by_noise(
 @method(
     title="Outvoted by views",
     kind="signal",
-    cites=("qu2024",),
     needs=NEEDS | {"pixels"},
     range="0 to 1; 0 where every view is certain of the word",
     misleads="A view that cuts the thing off votes against it: use views that keep most of the image.",
 )
 def outvoted(answer: Answer, views: np.ndarray, word: Word | int | str = 0) -> float:
-    """One less the mean certainty of views of the image that would say the word here too, after MVP.
+    """One less the mean certainty of views of the image, such as its four corners, that would say the word here too.
 
-    A view votes with the distance of its two likeliest tokens if the likeliest is the word's first, else with 0. The
-    published score sums over decoding paths; its formula could not be checked, this is one path.
+    A view votes with the distance of its two likeliest tokens if the likeliest is the word's first, else with 0. This is ours;
+    votes weighted by certainty are MVP's idea, whose views are captions (`analysis.words.path_vote`).
 
     Args:
         answer: the answer.

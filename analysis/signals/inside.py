@@ -55,8 +55,9 @@ def unseen_by_lens(
 def low_alignment(answer: Answer, word: Word | int | str = 0, *, image_layer: Literal["first", "same"] = "first") -> float:
     """Minus the cosine of the mean image token and the state that a word was decided from, mean over layers.
 
-    After the implicit alignment score: "first" takes the image as it enters the decoder, as the released code does; "same"
-    takes it from the layer of the word. The published definition could not be checked.
+    After the implicit alignment score (IMA), which is one number for a model, the mean over the text tokens of many prompts;
+    this is the cosine of a single word. "first" takes the image as it enters the decoder, as the code of IMA does; "same" takes
+    it from the layer of the word.
 
     Args:
         answer: read again with want={"hidden"}.
@@ -82,13 +83,15 @@ def low_alignment(answer: Answer, word: Word | int | str = 0, *, image_layer: Li
 def low_vision_divergence(
     answer: Answer, blind_answer: Answer, word: Word | int | str = 0, *, share: Annotated[float, Range(0.01, 1)] = 0.25
 ) -> float:
-    """Minus T-VHD: the divergence of each layer's most vision-aware heads, added up over layers.
+    """The divergence of each layer's most vision-aware heads, added up over layers, with a minus: after T-VHD.
+
+    T-VHD takes a fixed number of heads per layer that is not known to us; here it is a share of them.
 
     Args:
         answer: read again with want={"heads"}.
         blind_answer: the same tokens read again behind the prompt without the image.
         word: which word.
-        share: of a layer's heads; how many the paper takes could not be found.
+        share: of a layer's heads; a quarter is our choice.
     """
     return -total_divergence(vision_aware_divergence(answer, blind_answer, word), share)
 

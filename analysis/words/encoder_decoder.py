@@ -166,8 +166,13 @@ def _site_view(capture: Capture, site: Site, read: Reader, heads: str) -> tuple[
     if heads == "mean":
         weights, kept = kept_weights(capture, site)
         return view(fused(weights, "mean"), kept, layout, None, read)
-    if site not in capture.queries or layout.windows != 1:
-        raise ValueError(f"one wide head needs the queries and keys of {site.name}, in one window: want={{'queries'}}.")
+    if layout.windows != 1:
+        raise ValueError(f"one wide head needs all patches in one window. {site.name} has {layout.windows}; heads='mean' works.")
+    if site not in capture.queries or site not in capture.keys:
+        raise ValueError(
+            f"one wide head needs the queries and keys of {site.name}: want={{'queries'}}. A model that computes its attention "
+            "by hand (attn_implementation='eager') may not show them; heads='mean' works."
+        )
     queries, keys = (np.concatenate(list(made[site].astype(np.float64)), axis=-1) for made in (capture.queries, capture.keys))
     scores = queries @ keys.T / np.sqrt(queries.shape[-1])
     scores = np.exp(scores - scores.max(-1, keepdims=True))

@@ -62,8 +62,8 @@ class GroupFlow:
 def group_flow(answer: Answer) -> GroupFlow:
     """How much system prompt, image, question and answer attend to each other in every layer.
 
-    After the three stages (early fusion, modelling within a modality, multimodal reasoning); the published statistic could
-    not be checked, this is mass: the mean over the tokens of a group and over heads.
+    After the three stages of DyVTE (early fusion, modelling within a modality, multimodal reasoning), whose code does not hold
+    the statistic that they were read off; this one is mass, the mean over the tokens of a group and over heads.
 
     Args:
         answer: read again, with all rows kept.

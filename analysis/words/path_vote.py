@@ -1,4 +1,4 @@
-"""One answer out of many: several views of a picture, several ways to begin, and a vote weighted by how certain each was."""
+"""One answer out of many: several views of a picture, several ways to begin, and a vote weighted by certainty."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from analysis.words.word_confidence import margin
 from analysis.words.words import Word, words_of
 from model_adapters import Generation
 
+Read = Literal["yes or no", "first word", "last word", "all"]
+YES_NO = ("yes", "no")
 Continue = Callable[[Any, tuple[int, ...]], Generation]
 """(prompt, first tokens of the answer) -> the answer that follows them, with its scores."""
 
@@ -30,7 +32,7 @@ class Path:
     probability: float
     """Of the token that it began with."""
     certainty: float
-    """The distance of the two likeliest tokens where the word that counts was decided."""
+    """The distance of the two likeliest tokens where the word that counts was decided; 1 for what counts unweighted."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class PathVote:
     answers: tuple[str, ...]
     """The most votes first."""
     scores: tuple[float, ...]
-    """The sum of probability times certainty."""
+    """The sum over paths of probability times certainty."""
     paths: tuple[Path, ...]
 
     @property
@@ -50,12 +52,12 @@ class PathVote:
 
 
 @method(
-    title="Vote of views and decoding paths (after MVP)",
+    title="Vote of views and decoding paths",
     kind="vote",
     cites=("qu2024",),
     needs={"generation", "run", "pixels"},
     range="scores 0 and above: at most the number of views",
-    misleads="Paths of one view share its look at the picture: many of them agreeing is less than several views agreeing.",
+    misleads="Paths of one view share its look at the picture, and captions of one model its mistakes: they agree too easily.",
 )
 def path_vote(
     looks: Sequence[Any],
@@ -64,20 +66,24 @@ def path_vote(
     *,
     paths: Annotated[int, Range(1, 20)] = 5,
     least: Annotated[float, Range(0, 1)] = 0.001,
-    read: Literal["first word", "last word", "all"] = "first word",
+    read: Read = "yes or no",
 ) -> PathVote:
     """Which answer has most votes when each view is answered from each of its likeliest first tokens.
 
-    A path votes with the probability of its first token times its certainty. After MVP, whose formula could not be checked.
+    With `caption_views` and "yes or no" this is MVP: a path that begins with yes or no votes with the probability of that
+    token, one that says it later with the probability of its first token times the distance of the two likeliest where it says
+    it, and one that says neither for yes, with that of its first token. That follows what the release's script is meant to do,
+    which stops at names it never sets; it samples its paths. Other readings weight every path by its certainty; they are ours.
 
     Args:
-        looks: prompts about several views of a picture (`analysis.signals.picture_views` makes them).
+        looks: prompts about several views of a picture: those of `caption_views` (MVP), or of pictures cut from it
+            (`analysis.signals.picture_views`, ours).
         go_on: answers a prompt behind some tokens, such as `lambda prompt, first: ma.generate(model, ma.continued(model, prompt,
             first) if first else prompt, max_new_tokens=8)`.
         decode: token ids to text: `ma.asked(model, prompt).decode`.
         paths: first tokens that are followed in each view; 5 in the release, 3 in its script.
-        least: less likely ones are not.
-        read: what of an answer counts: its first word (yes or no), its last, or all of it.
+        least: less likely ones are not, unless they are the yes or no that is read.
+        read: what of an answer counts: the first yes or no in it, its first word, its last, or all of it.
     """
     if not len(looks):
         raise ValueError("a vote needs at least one view. Got none.")
@@ -91,24 +97,32 @@ def path_vote(
     return PathVote(tuple(order), tuple(votes[said] for said in order), tuple(found))
 
 
-def _paths(view: int, look: Any, go_on: Continue, decode: Decode, count: int, least: float, read: str) -> list[Path]:
+def _paths(view: int, look: Any, go_on: Continue, decode: Decode, count: int, least: float, read: Read) -> list[Path]:
     plain = go_on(look, ())
     if not plain.tokens:
         return []
     opening = np.asarray(plain.tokens[0].logits, np.float64)
     shares = np.exp(log_softmax(opening))
     found = []
-    for token in (int(t) for t in np.argsort(-shares, kind="stable")[:count] if shares[t] >= least):
+    for token in (int(t) for t in np.argsort(-shares, kind="stable")[:count]):
+        if shares[token] < least and not (read == "yes or no" and decode([token]).strip().lower() in YES_NO):
+            continue
         rest = plain.tokens[1:] if token == plain.tokens[0].id else go_on(look, (token,)).tokens
         text, spans = spelled([token, *(t.id for t in rest)], decode)
         words = [word for word in words_of(text, spans) if word.kind == "word" and word.steps]
         if words:
-            word = words[-1 if read == "last word" else 0]
-            scores = [opening, *(t.logits for t in rest)]
-            certainty = margin(log_softmax(scores[word.steps[0]]))
-            found.append(Path(view, text, _counted(text, word, read), float(shares[token]), certainty))
+            said, certainty = _counted(text, words, [opening, *(t.logits for t in rest)], read)
+            found.append(Path(view, text, said, float(shares[token]), certainty))
     return found
 
 
-def _counted(text: str, word: Word, read: str) -> str:
-    return " ".join(text.lower().split()) if read == "all" else word.text.lower()
+def _counted(text: str, words: Sequence[Word], scores: Sequence[np.ndarray], read: Read) -> tuple[str, float]:
+    """What a path counts as, and how certain the model was of it."""
+    word = words[-1 if read == "last word" else 0]
+    if read == "yes or no":
+        said = [w for w in words if w.text.lower() in YES_NO]
+        if not said or said[0].steps[0] == 0:
+            return (said[0].text.lower() if said else "yes"), 1.0
+        word = said[0]
+    certainty = margin(log_softmax(scores[word.steps[0]]))
+    return (" ".join(text.lower().split()) if read == "all" else word.text.lower()), certainty

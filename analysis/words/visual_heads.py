@@ -61,7 +61,12 @@ def image_attention_of_heads(answer: Answer, word: Word | int | str = 0) -> Head
 
 
 def total_divergence(matrix: HeadMatrix, share: Annotated[float, Range(0, 1)] = 0.25) -> float:
-    """T-VHD: the sum over layers of the most divergent heads of each; how many is not published, a quarter is our choice."""
+    """After T-VHD: the sum over layers of the most divergent heads of each. The paper's number of heads is not known to us.
+
+    Args:
+        matrix: from `vision_aware_divergence`.
+        share: of a layer's heads; a quarter is our choice.
+    """
     total = 0.0
     for row in matrix.values:
         there = np.sort(row[np.isfinite(row)])[::-1]

@@ -40,6 +40,23 @@ class Word:
     """What is mentioned, for a mention."""
 
 
+class Names(dict[str, str]):
+    """How things may be called (lower case, plurals too, of one or several words) -> what they then are.
+
+    `compounds` are pairs of words that count as what they name together, or as nothing (""); names win over them. `silent`
+    are names that count as nothing where one of some other words stands in the text.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        compounds: Mapping[str, str] | None = None,
+        silent: Mapping[str, frozenset[str]] | None = None,
+    ) -> None:
+        super().__init__(names)
+        self.compounds, self.silent = dict(compounds or {}), dict(silent or {})
+
+
 def words_of(text: str, spans: np.ndarray) -> tuple[Word, ...]:
     """The words and marks of an answer in their order.
 
@@ -62,9 +79,10 @@ def mentions(words: Sequence[Word], names: Mapping[str, str]) -> tuple[Word, ...
 
     Args:
         words: of one answer.
-        names: how a thing may be called (lower case, plurals too, of one or several words), and what it then is.
+        names: how a thing may be called (lower case, plurals too, of one or several words), and what it then is; `Names`
+            also say which pairs of words name something else than their parts.
     """
-    forms = {_key(form): name for form, name in names.items()}
+    forms = _forms(words, names if isinstance(names, Names) else Names(names))
     longest = max((len(form) for form in forms), default=0)
     found: list[Word] = []
     seen: Counter[str] = Counter()
@@ -85,9 +103,16 @@ def mentions(words: Sequence[Word], names: Mapping[str, str]) -> tuple[Word, ...
     return tuple(found)
 
 
+def _forms(words: Sequence[Word], names: Names) -> dict[tuple[str, ...], str]:
+    """What counts as which thing in this text, by the words of the form; "" is nothing."""
+    said = {part for word in words for part in _key(word.text)} if names.silent else set()
+    silenced = dict.fromkeys((form for form, louder in names.silent.items() if louder & said), "")
+    return {_key(form): name for form, name in {**names.compounds, **names, **silenced}.items()}
+
+
 def _key(form: str) -> tuple[str, ...]:
-    """A name word by word, without a genitive."""
-    return tuple(re.split(r"[\s-]+", re.sub(r"['’]s\b", "", form.lower())))
+    """A name word by word, without a genitive at its end: a baby's elephant is no baby elephant."""
+    return tuple(re.split(r"[\s-]+", re.sub(r"['’]s$", "", form.lower())))
 
 
 def _merged(parts: Sequence[Word], name: str, occurrence: int) -> Word:

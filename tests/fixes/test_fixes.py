@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,8 +26,11 @@ from analysis.fixes.balance import sorted_tokens
 from analysis.fixes.outlier_contrast import OnlyOutliers
 from analysis.fixes.relevant_regions import painted, question_relevance
 from analysis.fixes.strong_heads import chosen_heads
+from model_adapters.capturing import BySite
 from model_adapters.planned import decided
 from tests.fixes.small import LONGEST, NOTHING, QUESTION, asked, ids, next_scores
+from tests.zoo import hf
+from tests.zoo.shake import scene
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 TWO = ("llava", "qwen2_vl")
@@ -296,6 +301,51 @@ def test_two_groups_of_image_tokens_are_raised():
     expected = {0.7: {int(image[i]) for i in local}, 0.3: {int(image[i]) for i in outliers}}
     assert {e.alpha: set(e.where.keys) for e in edits} == {a: keys for a, keys in expected.items() if keys}
     assert all(e.where.queries == "last" and e.where.layers == (0, 1) for e in edits)
+
+
+@pytest.mark.parametrize("name", ["llava", "bundled:lvlm"])
+def test_heads_that_look_at_the_image_are_raised_more(name):
+    model, inputs = asked(name)
+    options = balanced_attention(first_layer=0, guidance=1, heads="by their attention to the image")
+    edits, image = decided(model, inputs, options["edits"]), image_of(model, inputs)
+    seen = ma.capture(model, inputs, want={"queries"})
+    site = decoder(seen)[0]
+    mass = [sum(float(seen.weights[site][h, -1, k]) for k in image) for h in range(site.heads)]
+    own = [edit for edit in edits if edit.where.layers == (0,)]
+    for edit in own:
+        np.testing.assert_allclose(edit.factors, [m / np.mean(mass) for m in mass], rtol=1e-5)
+    row = ma.generate(model, inputs, max_new_tokens=1, **options).tokens[0].weights[site.name]
+    for head in range(site.heads):
+        scores = np.array([
+            float(seen.queries[site][head, -1] @ key) / np.sqrt(seen.queries[site].shape[-1]) for key in seen.keys[site][head]
+        ])  # fmt: skip
+        for edit in own:
+            keys = list(edit.where.keys)
+            scores[keys] += edit.alpha * mass[head] / np.mean(mass) * np.abs(scores[keys])
+        raised = np.exp(scores - scores.max())
+        np.testing.assert_allclose(row[head], raised / raised.sum(), atol=1e-5)
+    assert own and max(own[0].factors) > 1 > min(own[0].factors)
+
+
+def test_a_tower_that_hides_its_queries_gets_a_sentence(monkeypatch):
+    model, inputs = asked("llava")
+    glance = ma.Glance(model, inputs)
+    seen = replace(glance.towers(want={"queries"}), queries=BySite({}), keys=BySite({}))
+    monkeypatch.setattr(ma.Glance, "towers", lambda self, want=(): seen)
+    with pytest.raises(ma.AdapterError, match='does not show the queries and keys.*score="class" needs none'):
+        ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers())
+    assert ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers(score="class")).tokens
+
+
+@pytest.mark.parametrize("score", ["single wide head", "class"])
+def test_attention_by_hand_is_no_bare_error(score):
+    module, processor = hf.build("llava", attn_implementation="eager")
+    model = ma.wrap(module, processor, name="by hand", kind="lvlm", verify=False)
+    inputs = model.prepare(image=scene(), text=QUESTION)
+    try:
+        assert ma.generate(model, inputs, max_new_tokens=2, **contrast_with_outliers(score=score)).tokens
+    except ma.AdapterError as error:
+        assert score == "single wide head" and "computes its attention by hand" in str(error)
 
 
 def test_the_least_relevant_is_painted_over():

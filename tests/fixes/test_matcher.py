@@ -57,4 +57,14 @@ def test_a_dual_encoder_is_a_matcher():
     np.testing.assert_allclose(found.relevance, own)
     assert found.relevance.shape == picture.shape[:2] and found.score is None
     said = ma.generate(lvlm, inputs, max_new_tokens=LONGEST, keep=NOTHING, **relevant_regions_added(matcher=match))
+    named = ma.generate(lvlm, inputs, max_new_tokens=LONGEST, keep=NOTHING, **relevant_regions_added(judge="bundled:clip"))
     assert len(said.tokens) > 0
+    assert [(t.id, t.probability) for t in named.tokens] == [(t.id, pytest.approx(t.probability)) for t in said.tokens]
+
+
+def test_the_judge_is_an_option_of_the_page():
+    option = next(o for o in analysis.find("relevant_regions_added").options if o.name == "judge")
+    assert option.choices == ("the model itself", "bundled:clip") and option.default == "the model itself"
+    assert relevant_regions_added(judge="bundled:clip") == relevant_regions_added(judge="bundled:clip")
+    with pytest.raises(ValueError, match="'unicorn' is not among them"):
+        Glance(*asked("llava")).judged("bundled:clip", np.zeros((32, 32, 3), np.uint8), "a unicorn")

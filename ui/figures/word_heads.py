@@ -129,7 +129,7 @@ def _(result: PathVote, look: Look) -> go.Figure:
     )  # fmt: skip
     figure.update_traces(hovertemplate="%{x}: %{y:.3g}<extra>%{fullData.name}</extra>")
     figure.update_layout(barmode="stack")
-    return framed(figure, x="Answer", y="Votes (probability times certainty)", legend=len(views) > 1)
+    return framed(figure, x="Answer", y="Votes", legend=len(views) > 1)
 
 
 def _votes(result: PathVote, view: int, said: str) -> float:
