@@ -22,7 +22,7 @@ def attn_lrp(relevance: Forward, pixels: Pixels, target: int) -> TokenMap:
     """How much of the score each patch carries, when every layer hands its relevance back to what it was computed from.
 
     The epsilon rule (with an epsilon of zero) for linear layers, a Taylor expansion for the softmax, equal shares for both
-    sides of a product, and all of the relevance through norms and activations. A pixel's relevance is its value times a
+    sides of a product, and all of the relevance through norms, activations and gates. A pixel's relevance is its value times a
     gradient with these rules in it; the gamma rule that the paper adds for vision transformers is left out.
 
     Args:
@@ -33,6 +33,6 @@ def attn_lrp(relevance: Forward, pixels: Pixels, target: int) -> TokenMap:
     picture = pixels.batch()
     score = relevance(picture)[0, target]
     if not score.requires_grad:
-        return pixels.summed(torch.zeros_like(picture), "AttnLRP")
+        raise ValueError("AttnLRP of a score that nothing of the picture reaches, but through gates or divisors, has no relevance.")
     (gradient,) = torch.autograd.grad(score, picture)
     return pixels.summed(picture * gradient, "AttnLRP")

@@ -6,9 +6,12 @@ functions of torch, by their names:
 
 - linear layers, sums, convolutions, softmax: the ordinary gradient (the epsilon rule with an epsilon of zero, and the Taylor
   expansion of the softmax);
-- products of two things that both depend on the picture (queries and keys, weights and values, gates): an equal share each;
+- products of two things that both depend on the picture (queries and keys, weights and values): an equal share each;
 - normalisations: what they divide by is a constant;
-- functions of single numbers (GELU, SiLU, sigmoid, powers ...): output over input is a constant, so relevance passes whole.
+- functions of single numbers that are 0 at 0 (GELU, SiLU, tanh, powers ...): output over input is a constant, so relevance
+  passes whole;
+- gates that are not (sigmoid, softplus): a constant, so what is gated takes all. The paper knows no such gate. Its rule for
+  functions would divide by their input, which in a squeeze-and-excitation block is often near 0: relevance would explode.
 
 Any other function keeps its ordinary gradient.
 """
@@ -39,12 +42,9 @@ FACTORS: dict[str, tuple[Place, ...]] = {
 }
 """Products, and which of their arguments are multiplied with each other."""
 QUOTIENTS = frozenset({"div", "divide", "true_divide", "__truediv__", "__rdiv__", "__rtruediv__"})
-CONSTANT = frozenset({"rsqrt", "reciprocal"})
-"""What is only ever made to scale something else."""
-ELEMENTWISE = frozenset(
-    {"gelu", "silu", "sigmoid", "tanh", "mish", "softplus", "hardswish", "hardsigmoid", "elu", "selu", "celu", "logsigmoid"}
-    | {"pow", "__pow__", "square"}
-)
+CONSTANT = frozenset({"rsqrt", "reciprocal", "sigmoid", "hardsigmoid", "softplus"})
+"""What is made to scale something else."""
+ELEMENTWISE = frozenset({"gelu", "silu", "tanh", "mish", "hardswish", "elu", "selu", "celu", "pow", "__pow__", "square"})
 OPEN = frozenset({"aten", "prims"})
 """Groups of operations that are torch's own."""
 
@@ -154,6 +154,8 @@ def _elementwise(func: Function, args: tuple, kwargs: dict) -> Any:
     rest = [a for a in (*args[1:], *kwargs.values()) if a is not given]
     if any(map(_depends, rest)) or not _depends(given):
         return func(*args, **kwargs)
+    if any(isinstance(a, int | float) and a < 0 for a in rest) and func.__name__ in ("pow", "__pow__"):
+        return _constant(func, args, kwargs)  # one over a root
     bare = given.detach()
     value = func(bare.clone(), *args[1:], **{name: a for name, a in kwargs.items() if name != "input"})
     tiny = torch.finfo(bare.dtype).eps
@@ -163,8 +165,7 @@ def _elementwise(func: Function, args: tuple, kwargs: dict) -> Any:
 def _glu(func: Function, args: tuple, kwargs: dict) -> Any:
     given, dim = args[0], args[1] if len(args) > 1 else kwargs.get("dim", -1)
     content, gate = given.chunk(2, dim)
-    carrier = _product(torch.mul, (content, _elementwise(torch.sigmoid, (gate,), {})), {})
-    return _carried(func(given.detach(), dim), carrier)
+    return _carried(func(given.detach(), dim), content * gate.detach().sigmoid())
 
 
 def _layer_norm(
