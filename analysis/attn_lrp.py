@@ -33,6 +33,6 @@ def attn_lrp(relevance: Forward, pixels: Pixels, target: int) -> TokenMap:
     picture = pixels.batch()
     score = relevance(picture)[0, target]
     if not score.requires_grad:
-        raise ValueError("AttnLRP of a score that nothing of the picture reaches, but through gates or divisors, has no relevance.")
+        raise ValueError("AttnLRP was asked for a score that the picture reaches only through gates or divisors, or not at all.")
     (gradient,) = torch.autograd.grad(score, picture)
     return pixels.summed(picture * gradient, "AttnLRP")

@@ -221,7 +221,7 @@ def test_a_map_adds_up_to_the_score_where_no_bias_takes_a_part():
     assert shown.signed and len(shown.values) == 16
     # Queries that are all zero ask for the mean of all: half of the relevance goes to weights that do not depend on anything.
     assert shown.values.sum() == pytest.approx(scores(given.values[None])[0, 1].item() / 2, abs=1e-4)
-    with pytest.raises(ValueError, match="nothing of the picture reaches"):
+    with pytest.raises(ValueError, match="only through gates or divisors, or not at all"):
         attn_lrp(lambda p: p.detach().sum((1, 2, 3))[:, None], given, 0)
 
 
