@@ -5,6 +5,7 @@ Importing this package registers all of them. Adding a method is one function, o
 
 from analysis import (
     agreement,
+    attn_lrp,
     baselines,
     captum_maps,
     clusters,
@@ -53,6 +54,7 @@ __all__ = [
     "METHODS",
     "Method",
     "agreement",
+    "attn_lrp",
     "baselines",
     "captum_maps",
     "clusters",

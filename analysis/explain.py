@@ -154,6 +154,7 @@ def _readout(subject: Subject, chosen: Method, target: int | None, tower: str) -
 _MAKERS: dict[str, Callable[[Subject, Method, int | None, str], Any]] = {
     "capture": lambda subject, chosen, target, tower: subject.capture(_wants(chosen), target),
     "forward": lambda subject, chosen, target, tower: subject.forward(),
+    "relevance": lambda subject, chosen, target, tower: subject.relevance(),
     "pixels": lambda subject, chosen, target, tower: _given(Pixels, subject.pixels()),
     "target": lambda subject, chosen, target, tower: subject.aim(target),
     "readout": _readout,

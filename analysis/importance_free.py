@@ -69,8 +69,9 @@ def confidence(
 def weight_norms(slices: Mapping[Site, Mapping[str, np.ndarray]], *, module: Module = "output") -> HeadMatrix:
     """How large a head's weights are, compared with the other heads of the same module only.
 
-    Magnitudes of different modules and layers do not compare (the point of DIMAP), so each norm is given as a multiple of
-    the mean over its module's heads. That form is ours.
+    After DIMAP, of which only the idea is taken: magnitudes of different modules and layers do not compare. DIMAP's own metric
+    (how far leaving out single weights distorts their module) is another; here a head's norm is given as a multiple of the
+    mean over its module's heads.
 
     Args:
         slices: for each site and module ("query", "key", "value", "output") the weights of its heads, [H, ...].

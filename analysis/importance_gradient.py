@@ -107,7 +107,8 @@ def squared_gradient(
 
     "each image" is the mean of squares (Fisher); "batch" is the square of the sum over the images, which equals NViT's
     score (the sum of weight times gradient, squared) of the head's part of the output projection, for gradients of a
-    summed loss.
+    summed loss. It is NViT's score for heads only: NViT also scores embedding, query-key, value and MLP dimensions, and makes
+    each score smaller by the time that taking its part out would save, from a table of measured times; that is left out here.
     """
     each = gate_gradients(capture, tower)
     values = (each**2).mean(0) if squared == "each image" else each.sum(0) ** 2
@@ -115,18 +116,19 @@ def squared_gradient(
 
 
 @method(
-    title="Relevance per layer",
+    title="Heads' gate x gradient per layer",
     kind="curve",
     cites=("ranjan2024",),
     needs={"heads", "gradients"},
     range="0 to 1; adds up to 1 over the layers",
-    misleads="Only what passes through attention heads counts: MLPs and the residual stream have no share here.",
+    misleads="It is no relevance propagation, and only what passes through attention heads counts: MLPs and the residual "
+    "stream have no share.",
 )
 def layer_relevance(capture: Capture, *, tower: str = "vision") -> Curve:
-    """Each layer's share of the heads' relevance.
+    """Each layer's share of what its heads add to the target: the size of gate times gradient, over heads and images.
 
-    After LRP-QViT, which propagates relevance layer by layer; here our definition: the size of gate times gradient,
-    summed over heads, averaged over images, as a share of all layers.
+    After LRP-QViT, which gives each layer, MLPs included, its share of the relevance that is propagated back from the class, to
+    choose how many bits a layer needs. The definition here is ours: no relevance is propagated, and only attention heads count.
     """
     each = np.nansum(np.abs(gate_gradients(capture, tower)), axis=-1).mean(0)
     total = each.sum()

@@ -57,6 +57,8 @@ class PatternSummary:
     """The same over all heads together: 0 is perfect, 1 is no better than the mean pattern."""
     components: np.ndarray | None = None
     """[D, rows, columns] what each number of the code adds to the map (PCA)."""
+    held_out: float | None = None
+    """The total error on maps that the summary was not made from (autoencoder); None where it was not tried."""
 
 
 @method(

@@ -31,6 +31,8 @@ class TokenMap:
     """Zero is the middle (diverging colours) rather than the lowest value."""
     label: str = ""
     unit: str = ""
+    note: str = ""
+    """What must be known before this very map is believed; empty where there is nothing to say."""
 
     def __post_init__(self) -> None:
         _shape("values", self.values, 1)

@@ -66,15 +66,28 @@ def _information(window: Window) -> np.ndarray | None:
     range="0 to the number of tokens of a window",
     misleads="The numerical rank counts directions however weak: a nearly flat map with a little noise has full rank.",
 )
-def map_rank(capture: Capture, *, tower: str = "vision", part: Literal["lower", "whole"] = "lower") -> HeadMatrix:
+def map_rank(capture: Capture, *, tower: str = "vision", part: Literal["auto", "lower", "whole"] = "auto") -> HeadMatrix:
     """How many independent patterns the rows of a head's map hold (ARank).
 
-    "lower" keeps what lies below the diagonal, in float32, as it was defined for causal decoders; "whole" takes the map
-    as it is. Windowed layers have a map per window, and the mean of their ranks; layers whose keys are
-    others than their queries have no number.
+    It was defined for causal decoders, as the rank of what lies below the diagonal, in float32: "lower". Where tokens look both
+    ways that would leave out half of the map, so there "auto" takes "whole", the map as it is. Windowed layers have a map per
+    window, and the mean of their ranks; layers whose keys are others than their queries have no number.
+
+    Args:
+        capture: with the weights.
+        tower: which tower.
+        part: which part of the map; by default "lower" where no row of the tower looks ahead, else "whole".
     """
     sites = tower_sites(capture, tower)
+    if part == "auto":
+        part = "whole" if any(_looks_ahead(w) for s in sites for w in windows(capture, s)) else "lower"
     return _stacked([_over_windows(capture, s, lambda w: _rank(w, part)) for s in sites], sites, "rank")
+
+
+def _looks_ahead(window: Window) -> bool:
+    """Whether any row of a square map puts weight on a token behind its own."""
+    square = window.weights.shape[-1] == window.weights.shape[-2]
+    return square and bool(np.triu(window.weights, 1).any())
 
 
 def _rank(window: Window, part: str) -> np.ndarray | None:

@@ -52,6 +52,10 @@ class Subject(Protocol):
         """Prepared pictures to scores, differentiable."""
         ...
 
+    def relevance(self) -> Forward:
+        """The same scores, whose gradients follow the rules of relevance propagation."""
+        ...
+
     def pixels(self) -> Any:
         """The fields of `Pixels`."""
         ...

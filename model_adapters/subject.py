@@ -24,6 +24,7 @@ from model_adapters.lens import continued
 from model_adapters.model import Model
 from model_adapters.pictures import PreparedPicture, prepared_picture, scores_of_pixels
 from model_adapters.readout import ReadoutParts, readout, why_no_readout
+from model_adapters.relevance_rules import RelevanceRules
 from model_adapters.shuffling import Layers, layers_of, shuffled
 
 KEPT = 4
@@ -106,6 +107,16 @@ class Subject:
     def forward(self) -> Callable[[torch.Tensor], torch.Tensor]:
         """Prepared pictures [B, 3, h, w] to scores [B, C], differentiable."""
         return scores_of_pixels(self.model, self.inputs, self._read)
+
+    def relevance(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The same scores as of `forward`, whose gradient times the picture is its relevance by the rules of AttnLRP."""
+        forward = self.forward()
+
+        def scores(pictures: torch.Tensor) -> torch.Tensor:
+            with RelevanceRules():
+                return forward(pictures)
+
+        return scores
 
     def pixels(self) -> PreparedPicture:
         """The picture as the model receives it, and what it shows of the original."""

@@ -128,6 +128,8 @@ def show_map(subject: Any, picture: Picture, method: str) -> None:
     if shown is None:
         return
     map_view(picture.image, shown, key=f"map-{method}", height=300, title="")
+    if shown.note:
+        st.caption(f":material/warning: {shown.note}")
     given = {name: value for name, value in options.items() if value != _default(chosen, name)}
     over = partial(draw, shown, image=picture.array)
     page.take_away(shown, over, key=f"map-{method}", title=chosen.title, method=method, options=given)

@@ -144,10 +144,11 @@ def under_map(
         send(picked, "send-picked", f"{len(picked)} heads in the loop: {names}")
         return
     plane = "" if at.explained is None else f" The plane keeps {sentences.share(at.explained)} of what differs;"
+    others = "" if codes.held_out is None else f" (of heads held out from training: {sentences.share(codes.held_out)})"
     text, menu = st.columns([9, 1])
     text.caption(
         f"A tile is a head: its mean attention around the query over {maps.images} scenes.{plane} {codes.codes.shape[1]} numbers "
-        f"per head leave out {sentences.share(codes.total_error)}. Draw a loop to gather heads; ctrl and wheel to zoom."
+        f"per head leave out {sentences.share(codes.total_error)}{others}. Draw a loop to gather heads; ctrl and wheel to zoom."
     )
     with menu:
         page.take_away(codes, draw(codes), key="patterns", title="Patterns of heads", snippet=_snippet(asked, wanted))

@@ -151,6 +151,8 @@ def show_verdict(layer: Layer, found: list[Layer], model: Model, asked: Wish) ->
     from ui.figures import draw
 
     st.markdown(sinks.verdict(layer))
+    if everywhere := sinks.over_layers(found):
+        st.caption(everywhere)
     figure = draw(layer.found).update_layout(height=230, annotations=[])
     ends = [*layer.found.threshold.edges[[0, -1]], layer.found.threshold.value]
     low, high = float(min(ends) * 0.9), float(max(ends) * 1.15)

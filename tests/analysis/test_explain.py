@@ -23,7 +23,7 @@ from tests.zoo.shake import scene, shaken
 from tests.zoo.timm_models import build_timm
 
 SQUARE = {"rollout", "attention_flow", "gradient_attention_relevance", "gradient_rollout", "token_grad_cam", "cleaned_attention"}
-PIXELS = {"integrated_gradients", "input_x_gradient", "gradient_shap", "patch_ablation", "occlusion"}
+PIXELS = {"attn_lrp", "integrated_gradients", "input_x_gradient", "gradient_shap", "patch_ablation", "occlusion"}
 GRADIENT = {"gradient_attention_relevance", "gradient_rollout", "gradient_attention", "token_grad_cam"}
 REFUSED = {
     "bundled:vit": {"attention_flow"},  # too many edges for the flow, said when it is made

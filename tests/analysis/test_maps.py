@@ -106,6 +106,50 @@ def test_rollout_follows_a_planted_path():
     assert np.allclose(rollout(backwards, residual=0).values, [0, 0, 1, 0, 0, 0])
 
 
+def as_vit_explain_does(layers, fuse, discard):
+    """Fuse; drop the lowest of the whole matrix but its first number; add the identity; halve; divide columns by row sums."""
+    count = layers[0].shape[-1]
+    result = np.eye(count)
+    for heads in layers:
+        matrix = [[getattr(np, fuse)([float(h[q, k]) for h in heads]) for k in range(count)] for q in range(count)]
+        order = sorted((matrix[q][k], q * count + k) for q in range(count) for k in range(count))
+        for _, place in order[: int(count * count * discard)]:
+            if place != 0:
+                matrix[place // count][place % count] = 0.0
+        halved = [[(matrix[q][k] + (q == k)) / 2 for k in range(count)] for q in range(count)]
+        sums = [sum(row) for row in halved]
+        result = np.array([[halved[q][k] / sums[k] for k in range(count)] for q in range(count)]) @ result
+    return result[0, 1:] / result[0, 1:].max()
+
+
+@pytest.mark.parametrize("fuse", ["mean", "max", "min"])
+@pytest.mark.parametrize("discard", [0.0, 0.5, 0.9])
+def test_a_rollout_can_be_that_of_vit_explain(fuse, discard):
+    capture = small(columns=4, rows=3)
+    layers = list(capture.weights.values())
+    shown = rollout(capture, fuse=fuse, discard=discard, recipe="vit-explain").values
+    assert np.allclose(shown / shown.max(), as_vit_explain_does(layers, fuse, discard), atol=5e-7)
+    ours = rollout(capture, fuse=fuse, discard=discard).values
+    same = fuse == "mean" and discard == 0
+    assert np.allclose(shown, ours, atol=1e-6) == same
+
+
+def test_rollout_warns_of_a_patch_that_attention_is_parked_on():
+    """Layer 0 gives one patch most of its attention; the later layers are even, so the last one shows nothing of it."""
+    rows = grid_rows(6, 5)
+    even = np.full((2, 31, 31), 1 / 31, np.float32)
+    parked = even.copy()
+    parked[:, :, 12] = 1.2
+    parked /= parked.sum(-1, keepdims=True)
+    shown = rollout(made([parked, even, even], layout_of(rows)))
+    times = f"{31 * 1.2 / (1.2 + 30 / 31):.0f} times"
+    assert shown.note == f"One patch receives {times} its share of attention in layer 0; rollout follows it, whatever it shows."
+    assert shown.values.argmax() == 11
+    assert rollout(made([even] * 3, layout_of(rows))).note == ""
+    to_class = np.concatenate([parked[..., 12:13], parked[..., :12], parked[..., 13:]], -1)
+    assert rollout(made([to_class, even], layout_of(rows))).note == ""  # the class token is no patch
+
+
 def test_discarding_keeps_only_the_highest():
     capture = small()
     kept = rollout(capture, discard=0.95, residual=0)

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.clusters import density_clusters, k_means
 from analysis.pattern_autoencoder import pattern_autoencoder
-from analysis.patterns import aligned_maps, pattern_pca, typical_images
+from analysis.patterns import AlignedMaps, aligned_maps, pattern_pca, typical_images
 from model_adapters import BySite, Capture, Layout, Rows, Site
 from tests.analysis.pattern_captures import CELL, grid_rows, hand_made, random_weights, uniform
 
@@ -127,6 +127,27 @@ def test_autoencoder_is_the_same_for_a_seed_and_says_what_it_leaves_out(rng):
     assert first.pca_error < 0.05
     untrained = pattern_autoencoder(maps, latent=4, steps=10)
     assert untrained.summary.total_error > 2 * first.summary.total_error
+    assert first.summary.held_out < 0.3 and first.pca_held_out < 0.05  # the heads held out are of the same four kinds
+
+
+def test_patterns_that_have_nothing_in_common_are_learned_by_heart_and_the_held_out_error_says_so(rng):
+    noise = np.exp(2 * rng.standard_normal((24, 26, 26)))
+    weights = np.zeros((24, 26, 26))
+    for head, offsets in enumerate(noise):
+        for q in range(25):
+            for k in range(25):
+                weights[head, q + 1, k + 1] = offsets[k // 5 - q // 5 + 4, k % 5 - q % 5 + 4]
+    weights[:, 0] = 1
+    maps = aligned_maps([hand_made([(weights / weights.sum(-1, keepdims=True)).astype(np.float32)], grid=(5, 5))])
+    found = pattern_autoencoder(maps, latent=16, steps=400)
+    assert found.summary.total_error < 0.4 and found.summary.held_out > 0.8
+    order = np.random.default_rng(0).permutation(24)
+    held, others = maps.vectors()[order[:6]], maps.vectors()[order[6:]]
+    axes = np.linalg.svd(others - others.mean(0), full_matrices=False)[2][:16]
+    away = held - others.mean(0)
+    assert found.pca_held_out == pytest.approx(1 - ((away @ axes.T) ** 2).sum() / (away**2).sum(), abs=1e-6)
+    few = pattern_autoencoder(AlignedMaps(maps.values[:5], maps.heads[:5], 1), latent=2, steps=10)
+    assert few.summary.held_out is None and few.pca_held_out is None
 
 
 def test_clusters_are_the_planted_kinds(rng):

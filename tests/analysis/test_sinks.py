@@ -13,7 +13,7 @@ from analysis.massive import massive_activations, massive_dimensions
 from analysis.position_artefact import cleaned_attention, position_artefact
 from analysis.registry import METHODS
 from analysis.sink_whatifs import interventions, sink_whatifs, usual_sink
-from analysis.sinks import sinks_by_attention, sinks_by_massive_dimensions, sinks_by_norm, token_norms
+from analysis.sinks import sinks_by_attention, sinks_by_massive_dimensions, sinks_by_norm, strongest_parking, token_norms
 from analysis.thresholds import outlier_threshold
 from model_adapters import Keep
 from model_adapters.edits import Block, SetHidden
@@ -81,6 +81,36 @@ def test_planted_column_is_a_sink_by_attention(rng):
     assert found.of_image() == (11,)
     assert found.score[0, 11] == pytest.approx(T * np.mean([[weights[h, q, 11] for q in range(T)] for h in range(4)]), rel=1e-5)
     assert found.score.mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_sink_of_the_first_layer_is_found_by_default_and_its_layer_is_said(rng):
+    first, second, even = random_weights(rng, 4, T, 0.3), random_weights(rng, 4, T, 0.3), uniform(T)
+    first[:, :, [11, 4]] += np.array([4, 3.6])
+    second[:, :, 11] += 0.8
+    planted = [w / w.sum(-1, keepdims=True) for w in (first, second)]
+    capture = hand_made([*planted, even], grid=(5, 5))
+    found = sinks_by_attention(capture)
+    assert found.of_image() == (11, 4) and found.layer == 0 and len(found.by_layer) == 3
+    assert found.layers_of(11) == (0, 1) and found.layers_of(4) == (0,) and found.layers_of(7) == ()
+    assert found.score[0, 11] == pytest.approx(T * max(w[:, :, 11].mean() for w in planted), rel=1e-4)
+    assert sinks_by_attention(capture, layer=-1).share == 0 and sinks_by_attention(capture, layer=0).of_image() == (11, 4)
+    assert sinks_by_attention(capture, layer=0).layers_of(4) == (0,)
+    both = np.stack([planted[0], np.roll(planted[0], 2, -1)])
+    batch = hand_made([both, np.full_like(both, 1 / T)], grid=(5, 5))
+    assert [sinks_by_attention(batch).of_image(n) for n in (0, 1)] == [(11, 4), (13, 6)]
+    assert sinks_by_attention(batch).layers_of(13, image=1) == (0,) and sinks_by_attention(batch).layers_of(13, image=0) == ()
+
+
+def test_no_layer_has_a_sink_where_attention_is_even_or_only_uneven(rng):
+    assert sinks_by_attention(hand_made([uniform(T)] * 3, grid=(5, 5))).share == 0
+    assert strongest_parking(hand_made([uniform(T)] * 3, grid=(5, 5))).times == pytest.approx(1)
+    weights = random_weights(rng, 4, T, 0.1)
+    weights[:, :, 11] += 0.04
+    weights /= weights.sum(-1, keepdims=True)
+    capture = hand_made([uniform(T), weights], grid=(5, 5))
+    assert sinks_by_attention(capture, least=1.0).of_image() != () and sinks_by_attention(capture).share == 0
+    place = strongest_parking(capture)
+    assert (place.token, place.layer) == (11, 1) and place.times == pytest.approx(T * weights[:, :, 11].mean(), rel=1e-4)
 
 
 def test_massive_scalar_is_named_with_its_place(rng):

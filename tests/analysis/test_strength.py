@@ -162,10 +162,20 @@ def test_mutual_information_equals_a_slow_loop():
 
 def test_rank_of_even_causal_attention_is_one_less_than_its_size():
     n = 64
-    causal = np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]
-    capture = hand_made([np.stack([causal, np.full((n, n), 1 / n)]).astype(np.float32)], grid=(8, 8), prefix=())
-    assert strength_maps.map_rank(capture).values.tolist() == [[n - 1, n - 1]]
+    causal = (np.tril(np.ones((n, n))) / np.arange(1, n + 1)[:, None]).astype(np.float32)
+    even = np.full((n, n), 1 / n, np.float32)
+    capture = hand_made([np.stack([causal, even])], grid=(8, 8), prefix=())
+    assert strength_maps.map_rank(capture, part="lower").values.tolist() == [[n - 1, n - 1]]
     assert strength_maps.map_rank(capture, part="whole").values.tolist() == [[n, 1]]
+
+
+def test_rank_leaves_out_half_of_the_map_only_where_no_row_looks_ahead():
+    """Rows that all attend alike have one pattern; below the diagonal of the same map lie as many as rows that are not empty."""
+    causal = (np.tril(np.ones((9, 9))) / np.arange(1, 10)[:, None]).astype(np.float32)
+    even = np.full((9, 9), 1 / 9, np.float32)
+    rank = lambda *layers: strength_maps.map_rank(hand_made([w[None] for w in layers], grid=(3, 3), prefix=())).values  # noqa: E731
+    assert rank(even).tolist() == [[1]] and rank(causal, causal).tolist() == [[8], [8]]
+    assert rank(causal, even).tolist() == [[9], [1]]  # one rule for all layers of a tower
 
 
 def test_similar_heads_are_similar():
@@ -205,7 +215,8 @@ def test_windows_are_read_one_by_one():
     assert strength.ring_profile(capture).values[0, 0].tolist() == [0.25, 0.75]
     assert strength.attention_share(capture, to="self").values[0, 0] == pytest.approx(0.25)
     assert strength.attention_distance(capture).values[0, 0] == pytest.approx(CELL * (2 + np.sqrt(2)) / 4)
-    assert strength_maps.map_rank(capture).values[0, 0] == 3
+    assert strength_maps.map_rank(capture).values[0, 0] == 1
+    assert strength_maps.map_rank(capture, part="lower").values[0, 0] == 3
 
 
 def test_a_share_to_tokens_that_are_not_there_is_refused():

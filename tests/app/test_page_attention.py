@@ -59,6 +59,16 @@ def test_a_method_can_be_chosen_in_the_link_and_at_most_four():
     assert page.multiselect(key="maps").value == ["rollout"]
 
 
+def test_rollout_warns_of_a_sink_beside_its_picture():
+    page = opened("look/attention", maps="rollout", model="bundled:vit-sinks", picture="scene:3")
+    page = settled(page, lambda page: len(badges(page)) == 1)
+    told = [caption.value for caption in page.caption if "rollout follows it" in caption.value]
+    subject = ma.subject(ma.load("bundled:vit-sinks"), pictures.picture("scene:3").array)
+    received = [w[:, :, 1:].mean((0, 1)).max() * 145 for w in subject.capture().weights.values()]
+    assert len(told) == 1 and f"{max(received):.0f} times its share of attention in layer {np.argmax(received)}" in told[0]
+    assert analysis.explain(ma.subject(ma.load("bundled:vit"), subject.image), "rollout").note == ""
+
+
 def test_windowed_models_say_why_rollout_is_not_offered():
     page = settled(opened("look/attention", model="bundled:swin"), lambda page: page.expander)
     refusals = page.expander[0].markdown[0].value

@@ -37,13 +37,16 @@ def test_the_planted_sink_is_found_where_it_was_planted(planted):
     assert best.peak == pytest.approx(slow, rel=1e-4)
     assert "row 1, column 1" in sinks.verdict(best) and sinks.verdict(best).startswith("**Yes")
     assert sinks.none_anywhere(found, "it") == ""
+    said = sinks.over_layers(found)
+    assert said.startswith("4 of 6 layers have a sink by attention received: layer 2, layer 3, layer 4, layer 5. It is strongest")
+    assert f"{best.title}: row 1, column 1 receives {sinks.number(best.peak)} times an even share." in said
 
 
 @pytest.mark.parametrize("sign", list(sinks.SIGNS))
 def test_a_model_without_sinks_is_said_to_have_none(plain, sign):
     found = sinks.layers(plain[1], sign)
     assert not any(layer.sinks for layer in found)
-    assert "parks nothing" in sinks.none_anywhere(found, "bundled:vit")
+    assert "parks nothing" in sinks.none_anywhere(found, "bundled:vit") and sinks.over_layers(found) == ""
     assert sinks.verdict(found[0]).startswith("**No")
 
 
@@ -100,7 +103,7 @@ def test_the_page_answers_at_once_and_leads_to_the_planted_sink():
     assert "No sink in layer" in texts(page) and "bundled:vit parks nothing here" in texts(page)
     next(button for button in page.button if button.label == "Try bundled:vit-sinks").click()
     settled(page, lambda page: "**Yes, in layer" in texts(page))
-    assert "Its sink is planted" in texts(page)
+    assert "Its sink is planted" in texts(page) and "4 of 6 layers have a sink" in texts(page)
 
 
 def test_a_threshold_by_hand_changes_the_answer(plain):

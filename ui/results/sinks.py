@@ -189,6 +189,20 @@ def _patches(count: int) -> str:
     return "One patch lies" if count == 1 else f"{count} patches lie"
 
 
+def over_layers(found: list[Layer]) -> str:
+    """Which of all layers have a sink, and in which it is strongest; empty where none has."""
+    having = [layer for layer in found if layer.sinks]
+    if not having:
+        return ""
+    named = ", ".join(layer.title for layer in having)
+    top = max(having, key=lambda layer: layer.peak)
+    where = place(top.found.rows, top.sinks[0])
+    return (
+        f"{len(having)} of {len(found)} layers have a sink by {SIGNS[top.sign]}: {named}. It is strongest in {top.title}: "
+        f"{where} {_VERBS[top.sign]} {number(top.peak)} times {BASES[top.sign]}."
+    )
+
+
 def none_anywhere(found: list[Layer], name: str) -> str:
     """What is said of a model in which no layer has a sink; empty where one has."""
     if any(layer.sinks for layer in found):

@@ -20,7 +20,8 @@ STEPS, ORDERS, SAMPLES = 12, 8, 20
 MOST_STAGES = 7
 CHEAP = (
     "raw_attention", "rollout", "value_weighted_attention", "gradient_attention", "gradient_attention_relevance",
-    "gradient_rollout", "token_grad_cam", "patch_contributions", "input_x_gradient", "integrated_gradients", "patch_ablation",
+    "gradient_rollout", "token_grad_cam", "patch_contributions", "input_x_gradient", "attn_lrp", "integrated_gradients",
+    "patch_ablation",
 )  # fmt: skip
 """Maps that are compared with each other: those that take seconds at most."""
 

@@ -124,6 +124,7 @@ def _all_layers(model: str) -> None:
 
 def _pixels(model: str) -> None:
     _enter(model, "input x gradient", "input_x_gradient")
+    _enter(model, "AttnLRP", "attn_lrp")
     for name in ("integrated_gradients", "gradient_shap", "patch_ablation", "occlusion"):
         _enter(model, find(name).title.lower().replace("shap", "SHAP"), name, slow=True)
 
@@ -169,6 +170,7 @@ def _dual() -> None:
     _enter("clip", "attention x value, last layer", "value_weighted_attention", site=5)
     _enter("clip", "gradient x attention, last layer", "gradient_attention", site=5)
     _enter("clip", "input x gradient", "input_x_gradient")
+    _enter("clip", "AttnLRP", "attn_lrp")
 
 
 def _asking() -> None:
@@ -182,6 +184,7 @@ def _asking() -> None:
     _enter("lvlm", "gradient x attention, all layers", "gradient_attention_relevance", tower="decoder")
     _enter("lvlm", "gradient-weighted rollout", "gradient_rollout", tower="decoder")
     _enter("lvlm", "input x gradient", "input_x_gradient")
+    _enter("lvlm", "AttnLRP", "attn_lrp")
 
 
 for _model in ("vit", "swin", "clip", "lvlm"):
