@@ -179,6 +179,7 @@ def result_of(
         head_gradients=BySite({s: array(t) for s, t in found.heads.items()} if found else {}),
         hidden_gradients={k: array(_opened(t, 3)) for k, t in found.hidden.items()} if found else {},
         target=target,
+        notes=() if model.report is None else model.report.notes,
         edits=tap.edits,
         labels=model.labels,
         size=inputs.images[0][0].size if inputs.batch == 1 and inputs.images and len(inputs.images[0]) == 1 else None,

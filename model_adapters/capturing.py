@@ -102,6 +102,8 @@ class Capture:
     hidden_gradients: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
     target: object = None
     """What the gradients are of."""
+    notes: tuple[str, ...] = ()
+    """What to know of every picture made of this: attention that was not seen, weights that the model changes."""
     edits: tuple[Edit, ...] = ()
     labels: tuple[str, ...] | None = None
     size: tuple[int, int] | None = None
