@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -103,16 +104,17 @@ def _called(name: str, named: dict[str, nn.Module]) -> str:
 
 def _role(event: Event, twin: Event | None) -> Role:
     if event.kind != "softmax":
-        heads = _heads(event, event.shape[0]) if len(event.shape) == 2 else None
-        return Role("attention", None, False, _place(event.lead, None if twin is None else twin.lead), heads)
+        place = _place(event.lead, None if twin is None else twin.lead)
+        return Role("attention", None, False, place, _heads(event, event.shape[:-1]))
     if not is_attention(event):
         return Role("other")
     order = event.orders[0] if event.orders else tuple(range(len(event.shape)))
     straight = order == tuple(range(len(order)))
     factorised = not event.of_products and order[-1] != len(order) - 1
     lead, other = _lead(event, order), None if twin is None else _lead(twin, order)
-    heads = _heads(event, event.shape[order[0]]) if len(order) == 3 else None
-    return Role("factorised" if factorised else "attention", None if straight else order, event.changed, _place(lead, other), heads)
+    heads = _heads(event, tuple(event.shape[axis] for axis in order[:-2]))
+    kind: Literal["attention", "factorised"] = "factorised" if factorised else "attention"
+    return Role(kind, None if straight else order, event.changed, _place(lead, other), heads)
 
 
 def _leads(event: Event) -> bool:
@@ -149,12 +151,15 @@ def _place(one: torch.Tensor | None, two: torch.Tensor | None) -> BatchPlace:
     return BatchPlace(known=False) if best[0] > _CLOSE else FIRST if best[1] == BatchPlace(0, None) else best[1]
 
 
-def _heads(event: Event, first: int) -> int | None:
-    """How many heads the first axis holds, where all rows of the module's input are queries of every one of them."""
-    shape = event.input_shape
-    if event.kind == "softmax" and event.values and len(shape) == 3 and first > 1:
-        return first if event.values * first == shape[-1] else None
-    return None
+def _heads(event: Event, lead: tuple[int, ...]) -> int | None:
+    """How many heads there are where a module does not declare it: as many as the width of its input has of its values.
+
+    Heads and windows can be mistaken for each other only where they share an axis, or both have one of their own.
+    """
+    if len(lead) not in (1, 3) or not event.values:
+        return None
+    wide = {shape[-1] // event.values for shape in event.inputs if len(shape) == 3 and shape[-1] % event.values == 0}
+    return next((count for count in lead if count in wide and (count > 1 or len(lead) == 3)), None)
 
 
 # ---- what cannot be seen

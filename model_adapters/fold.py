@@ -79,6 +79,11 @@ def head_count(lead: tuple[int, ...], heads: int | None) -> int:
     return lead[1] if lead[1] == heads or lead[2] != heads else lead[2]
 
 
+def heads_of(lead: tuple[int, ...], batch: int, heads: int | None, place: BatchPlace) -> int:
+    """How many heads a tensor [*lead, Q, K] has, wherever the items of a batch lie in it."""
+    return head_count(lead, heads) if place in (FIRST, _UNKNOWN) else fold_of(lead, batch, heads, place).heads
+
+
 def fold_of(lead: tuple[int, ...], batch: int, heads: int | None, place: BatchPlace = FIRST) -> Fold:
     """Read the leading axes of a tensor [*lead, Q, K].
 
@@ -126,7 +131,8 @@ def _elsewhere(lead: tuple[int, ...], batch: int, heads: int | None, place: Batc
     before = math.prod(lead[: place.axis]) * (own // max(inner, 1))
     after = inner * math.prod(lead[place.axis + 1 :])
     whole = before * after
-    count = heads if heads and whole % heads == 0 else after if after > 1 else before
+    apart = lead[1 - place.axis] if len(lead) == 2 else after if after > 1 else before
+    count = heads if heads and whole % heads == 0 else apart
     if own % max(inner, 1) == 0 and count in (before, after) and whole // count in (before, after):
         around = "hbw" if count == before and (count != after or after == 1) else "wbh"
         return Fold(lead, batch, whole // count, count, around)

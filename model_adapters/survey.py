@@ -51,7 +51,8 @@ class Event:
     changed: bool = False
     spread: bool = False
     """The weights were multiplied element by element with something of another shape."""
-    input_shape: tuple[int, ...] = ()
+    inputs: tuple[tuple[int, ...], ...] = ()
+    """The shapes of what the modules around it were given."""
     values: int = 0
     """The width of the values."""
 
@@ -163,7 +164,7 @@ class Survey(TorchFunctionMode, Observer):
 
     def _event(self, kind: str, shape: tuple[int, ...]) -> Event:
         name, module = self.stack[-1] if self.stack else ("", self.root)
-        event = Event(name, module, call_place(), kind, shape, input_shape=self.inputs.get(name, ()))
+        event = Event(name, module, call_place(), kind, shape, inputs=tuple(self.inputs.get(n, ()) for n, _ in self.stack))
         self.events.append(event)
         return event
 
@@ -232,7 +233,7 @@ class Survey(TorchFunctionMode, Observer):
         if all(_read(known, _ordered(known.count, key), func, args, kwargs, scores) is None for key in (last, last - 1)):
             return
         pair = factors(func, args, kwargs)
-        small = known.width <= max(sizes) if pair is not None and pair[0] is scores else known.width < min(sizes)
+        small = pair is not None and pair[0] is scores or known.width < min(sizes)
         tokens = _tokens(self.inputs.get(self.here, ()))
         small = small and (known.width != tokens or tokens in sizes)
         (self.hidden if small else self.linear).setdefault(self.here, "its weights are not made by a softmax")

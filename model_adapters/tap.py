@@ -22,7 +22,7 @@ from model_adapters.errors import AdapterError
 from model_adapters.events import (
     MHA, SDPA, SOFTMAX, Sdpa, Softmax, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype,
 )  # fmt: skip
-from model_adapters.fold import Fold, declared_heads, fold_of, head_count
+from model_adapters.fold import Fold, declared_heads, fold_of, heads_of
 from model_adapters.labels import Label, Labels
 from model_adapters.mha import Opened
 from model_adapters.products import Awaited, Products
@@ -191,7 +191,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         call = attention.unpacked(raw, modules, heads)
         if call.query.dim() < 3:
             return func(*args, **kwargs)
-        site = self._next_site("sdpa", head_count(tuple(call.query.shape[:-2]), heads))
+        site = self._next_site("sdpa", heads_of(tuple(call.query.shape[:-2]), self.batch, heads, role.batch))
         stages = self._staged.at(site, self.step)
         self._blocks.added.check_mask(self._labelled(site.name), call.mask, call.key.shape[-2])
         if not self.recorder.takes(site) and not any(stages.values()):
@@ -214,7 +214,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         scores = event.opened(event.scores)
         heads = self._heads() or role.heads
         kind: Kind = "factorised" if event.factorised else "softmax"
-        site = self._next_site(kind, head_count(tuple(scores.shape[:-2]), heads))
+        site = self._next_site(kind, heads_of(tuple(scores.shape[:-2]), self.batch, heads, role.batch))
         stages = self._staged.at(site, self.step)
         late = role.changed and self.recorder.keep.stage == "used"
         if not self.recorder.takes(site) and not any(stages.values()):

@@ -1,0 +1,79 @@
+"""Whatever way attention is written: the weights are right and an edit does what it does by hand, or the reason is told."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+
+import model_adapters as ma
+from model_adapters.edits import Gate
+from tests.core.generated import CHANGES, SEEN, TOKENS, WINDOWED, Recipe, built, by_hand, recipes
+
+_QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+
+
+def inputs(recipe: Recipe, batch: int) -> ma.Inputs:
+    x = torch.randn(batch, TOKENS, recipe.heads * recipe.width, generator=torch.Generator().manual_seed(7))
+    return ma.Inputs({"x": x}, batch=batch, many=batch > 1)
+
+
+def windows_only(weights: torch.Tensor) -> torch.Tensor:
+    """[B, H, T, T] with empty corners -> [B, H, T, T / 2]: the keys of each row's own window."""
+    half = TOKENS // 2
+    return torch.cat([weights[..., :half, :half], weights[..., half:, half:]], -2)
+
+
+def check(recipe: Recipe) -> None:
+    model = ma.wrap(built(recipe), name="drawn", verify=False)
+    report = ma.verify(model, inputs(recipe, 1))
+    if recipe.writing not in SEEN:
+        assert not report.passed and f"({recipe.name}): its weights are not made by a softmax" in report.sentence, report.sentence
+        return
+    assert report.passed, report.sentence
+    assert any("changes its weights after the softmax" in note for note in report.notes) == changes(recipe, report)
+    for batch in (1, 2):
+        given_inputs = inputs(recipe, batch)
+        plain, seen = by_hand(model.module, recipe, given_inputs.tensors["x"], torch.ones(recipe.heads))
+        try:
+            capture = ma.capture(model, given_inputs, want={"values"})
+        except ma.AdapterError as error:
+            assert batch == 2 and "one at a time" in str(error), error
+            continue
+        torch.testing.assert_close(torch.from_numpy(capture.logits).view_as(plain), plain, atol=1e-5, rtol=1e-4)
+        for site, expected in zip(capture.sites, seen, strict=True):
+            expected = windows_only(expected) if recipe.fold in WINDOWED else expected
+            found = torch.from_numpy(capture.weights[site]).view(batch, *capture.weights[site].shape[-3:])
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+        gate = torch.ones(recipe.heads)
+        gate[-1] = 0.0
+        edited = ma.run(model, given_inputs, Gate(ma.Where(heads=(recipe.heads - 1,)), 0.0))
+        torch.testing.assert_close(edited, by_hand(model.module, recipe, given_inputs.tensors["x"], gate)[0], atol=1e-5, rtol=1e-4)
+
+
+def changes(recipe: Recipe, report: ma.verify.Report) -> bool:
+    """Whether the recipe changes weights; the best few of so few may be all that count, and talk of one head is a factor."""
+    told = any("changes its weights" in note for note in report.notes)
+    return told if recipe.post == "again" else recipe.post in CHANGES
+
+
+@settings(max_examples=int(os.environ.get("HEADLIGHT_GENERATED", "60")), deadline=None, suppress_health_check=_QUIET, derandomize=True)
+@given(recipes())
+@example(Recipe(fold="(h b)"))
+@example(Recipe(fold="(h b)", declares=False, name="TokenMixer"))
+@example(Recipe(order="heads last", name="Mixer"))
+@example(Recipe(order="k q"))
+@example(Recipe(post="sink"))
+@example(Recipe(post="twice"))
+@example(Recipe(post="talking", heads=3, name="Block"))
+def test_attention_however_it_is_written(recipe):
+    check(recipe)
+
+
+@pytest.mark.sweep
+@settings(max_examples=500, deadline=None, suppress_health_check=_QUIET)
+@given(recipes())
+def test_attention_however_it_is_written_many_times(recipe):
+    check(recipe)
