@@ -10,7 +10,7 @@ from scipy.special import softmax
 from analysis.registry import Range, method
 from analysis.visual_tokens.before_decoder import Keep
 from analysis.visual_tokens.choosing import best, falling, shifted_cosine
-from analysis.visual_tokens.making import Look, Making, deep
+from analysis.visual_tokens.making import Look, Making, behind
 from analysis.visual_tokens.plan import VisualPlan
 from analysis.visual_tokens.recycling import recycled
 from model_adapters import Capture
@@ -58,20 +58,24 @@ def sparse_vlm(
         capture: with the weights and hidden states of the decoder.
         keep: how many visual tokens the last layer reads, recycled ones among them.
         recycle: whether clusters of the best dropped tokens come back.
-        layers: at whose entry tokens go; by default those of the paper (2, 6, 15 of 32), scaled to the depth.
+        layers: whose attention decides, and behind which tokens go; by default those of the release (2, 6, 15 of 32), scaled
+            to the depth.
         look: edits to a capture under them, so that later steps read what is left.
     """
     making = Making(capture, look)
     first = making.first
-    places = layers or deep(first.depth, (2, 6, 15), 32)
+    places = layers or behind(first.depth, (2, 6, 15), 32)
     raters = raters_of(first.hidden(0), first.image, first.text)
     for layer, count in zip(places, falling(len(first.image), keep, len(places)), strict=True):
-        scores = np.where(making.alive, making.attention(layer - 1, raters).mean((0, 1)), -np.inf)
+        scores = np.where(making.alive, making.attention(layer, raters).mean((0, 1)), -np.inf)
         if recycle:
-            making.merge(layer, recycled(scores, making.hidden(layer)[first.image], count))
+            making.merge(layer + 1, recycled(scores, making.hidden(layer + 1)[first.image], count))
         else:
-            making.keep(layer, best(scores, count))
-    said = "Numbers of tokens fall by an even factor, where the original has lists for four budgets."
+            making.keep(layer + 1, best(scores, count))
+    said = (
+        "Numbers of tokens fall by an even factor, where the release has lists for four budgets. Tokens keep their positions, "
+        "and a cluster takes its centre's, where the release numbers them anew with the clusters last."
+    )
     return making.plan("sparse_vlm", said)
 
 

@@ -120,3 +120,8 @@ class _Reduced:
 def deep(depth: int, of: tuple[int, ...], layers: int) -> tuple[int, ...]:
     """Layers of a decoder of `layers` layers as those of one of `depth`: scaled, from 1 on, without doubles."""
     return tuple(sorted({min(max(round(layer * depth / layers), 1), depth - 1) for layer in of}))
+
+
+def behind(depth: int, of: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """The same for layers whose own attention decides what the next one reads: from 0 on, the last one left out."""
+    return tuple(sorted({min(max(round(layer * depth / layers), 0), max(depth - 2, 0)) for layer in of}))
