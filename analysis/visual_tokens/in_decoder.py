@@ -80,11 +80,11 @@ def sparse_vlm(
 
 
 @method(
-    title="Fewer tokens layer by layer along a shifted cosine",
+    title="p-MoD: fewer and fewer tokens run through a layer, the others go round it",
     kind="visual tokens",
     cites=("zhang2024pmod", "chen2024"),
     needs={"weights", "text"},
-    range="visual tokens left in the last decoder layer",
+    range="visual tokens that the last decoder layer reads",
     misleads="A schedule is the same for every image: it cannot tell a crowded picture from an empty one.",
 )
 def progressive(
@@ -95,21 +95,26 @@ def progressive(
     read: Readers = "last",
     look: Look | None = None,
 ) -> VisualPlan:
-    """Which visual tokens stay when every layer drops a few, along half a cosine, by the attention of the layer before.
+    """Which visual tokens run through each layer when fewer do with depth, along half a cosine; the others come back behind it.
+
+    A token's rank in a layer is the attention that it would get there if all ran through it.
 
     Args:
         capture: with the weights of the decoder.
         keep: how many visual tokens the last layer reads.
-        shift: how much later (above 0) or earlier they go.
+        shift: how much later (above 0) or earlier they become few.
         read: whose attention counts.
-        look: edits to a capture under them, so that later layers read what is left.
+        look: edits to a capture under them, so that later layers read what the reduced model attends to.
     """
     making = Making(capture, look)
     first = making.first
     counts = shifted_cosine(len(first.image), keep, first.depth - 1, shift)
     for layer, count in zip(range(1, first.depth), counts, strict=True):
-        making.keep(layer, best(np.where(making.alive, asked_for(making, layer, read), -np.inf), count))
-    said = "After the schedule of p-MoD, whose trained routers are left out: the attention of the layer before decides."
+        making.send_round(layer, ~best(asked_for(making, layer + 1, read), count))
+    said = (
+        "The release trains a router for each layer, whose number also scales what a token is given there; here the attention of "
+        "the layer itself decides, and nothing is scaled."
+    )
     return making.plan("progressive", said)
 
 
@@ -117,7 +122,7 @@ def asked_for(making: Making, layer: int, read: Readers) -> np.ndarray:
     """[N] the attention that each visual token gets in the layer before, mean over heads and readers."""
     first = making.first
     if read == "all":
-        present = making.present
+        present = making.present_in(layer - 1)
         given = making.attention(layer - 1, present).mean(0)
         behind = (present[:, None] >= first.image).sum(0)
         return given.sum(0) / np.maximum(behind, 1)
