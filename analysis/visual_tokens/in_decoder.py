@@ -80,7 +80,7 @@ def sparse_vlm(
 
 
 @method(
-    title="p-MoD: fewer and fewer tokens run through a layer, the others go round it",
+    title="Fewer tokens run through each layer, the others go round it (after p-MoD)",
     kind="visual tokens",
     cites=("zhang2024pmod", "chen2024"),
     needs={"weights", "text"},
