@@ -88,7 +88,8 @@ def tome_slowly(model, x, r, proportional):
         shares = sizes or [1] * len(x)
         x = torch.stack(averaged(list(x), into, shares))
         sizes = summed(shares, into)
-        groups = [set().union(*(groups[i] for i, to in enumerate(into) if to == lab)) for lab in sorted(set(into), key=into.index)]
+        labels = sorted(set(into), key=into.index)
+        groups = [set().union(*(groups[i] for i, to in enumerate(into) if to == label)) for label in labels]
         x = x + block.mlp(block.norm2(x))
     return groups, vit.forward_head(vit.norm(x[None]))[0]
 
