@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from analysis.token_rows import whole_attention_of
+from analysis.token_rows import hidden_of, whole_attention_of
 from model_adapters import Capture, Rows, Site, Where
-from model_adapters.edits import DropTokens, Edit, MergeTokens
+from model_adapters.edits import DropTokens, Edit, MergeTokens, ReplaceWeights, ScalePairs, Values
 
 Look = Callable[[tuple[Edit, ...]], Capture]
 """Edits -> a capture of the same image under them, with what the method reads."""
@@ -17,24 +17,29 @@ Look = Callable[[tuple[Edit, ...]], Capture]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What happens in one layer, between attention and MLP."""
+    """What happens in one layer, between attention and MLP, or before its attention."""
 
     layer: int
     groups: np.ndarray
     """[T] the new token that each token goes into; -1 where it is dropped."""
     weights: np.ndarray
     """[T] each token's share in the mean of its group."""
+    entry: bool = False
+    """Before the attention of the layer."""
+    attention: np.ndarray | None = None
+    """[H, T', T'] what the layer attends to instead of what it would make of the tokens that are left."""
 
     def edit(self, tower: str) -> Edit | None:
         """The step as an edit; None where nothing happens."""
         where = Where(tower=tower, layers=(self.layer,))
         dropped = np.flatnonzero(self.groups < 0)
         if dropped.size:
-            return DropTokens(Where(tower=tower, layers=(self.layer,), queries=tuple(int(t) for t in dropped)))
+            return DropTokens(replace(where, queries=tuple(int(t) for t in dropped)), entry=self.entry)
         if len(set(self.groups.tolist())) == len(self.groups):
             return None
         weights = np.maximum(self.weights, 1e-8)
-        return MergeTokens(where, groups=tuple(int(g) for g in self.groups), weights=tuple(float(w) for w in weights))
+        groups = tuple(int(g) for g in self.groups)
+        return MergeTokens(where, groups=groups, weights=tuple(float(w) for w in weights), entry=self.entry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,8 @@ class TokenPlan:
     tower: str
     left_out: str
     """What of the original method this plan leaves out."""
+    proportional: tuple[int, ...] = ()
+    """The layers in which a merged token weighs as much as the tokens in it: the logarithm of its size is added to scores."""
 
     @property
     def counts(self) -> np.ndarray:
@@ -59,7 +66,20 @@ class TokenPlan:
     def edits(self) -> tuple[Edit, ...]:
         """The plan as edits of one run."""
         found = (step.edit(self.tower) for step in self.steps)
-        return tuple(e for e in found if e is not None)
+        return (*(e for e in found if e is not None), *self._attention())
+
+    def _attention(self) -> Iterator[Edit]:
+        """What merged tokens weigh in the layers behind, and maps that steps bring with them."""
+        for step in self.steps:
+            if step.attention is not None:
+                yield ReplaceWeights(Where(tower=self.tower, layers=(step.layer,)), Values(step.attention))
+        brought = {step.layer for step in self.steps if step.attention is not None}
+        for layer in self.proportional:
+            done = sum(step.layer < layer or (step.entry and step.layer == layer) for step in self.steps)
+            sizes = self.sizes(done)
+            if layer not in brought and (sizes > 1).any():
+                factors = np.tile(sizes.astype(np.float64), (len(sizes), 1))
+                yield ScalePairs(Where(tower=self.tower, layers=(layer,)), Values(factors), renormalise=True)
 
     def sizes(self, step: int = -1) -> np.ndarray:
         """[T] of how many first tokens each token consists after a step."""
@@ -111,6 +131,11 @@ class Tokens:
         array = np.asarray(held[site], np.float64)
         array = array[0] if array.ndim == 4 else array
         return array if self.fresh else self._matrices()[1] @ array
+
+    def states(self, layer: int) -> np.ndarray:
+        """[T, D] what goes into a layer."""
+        found = hidden_of(self.capture, self.tower, layer)[0].astype(np.float64)
+        return found if self.fresh else self._matrices()[1] @ found
 
     def centres(self, rows: Rows) -> np.ndarray:
         """[T, 2] where each token lies: the mean over what it consists of; the prefix lies nowhere."""

@@ -1,41 +1,37 @@
 """Token reduction without training: which tokens a vision transformer could do without, by the rules of several papers.
 
-Each method makes a `TokenPlan`, whose edits drop or merge tokens between attention and MLP. Without `look` all steps read
-one capture of the whole sequence; with it the model is run again after each step, so that later steps read what the
-reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number of merges;
-without `layers` these are the originals', scaled to the depth: all for ToMe, all but the first for MCTF, the last three
-quarters for ATS, and the quarters of the depth for methods that drop a share.
+Each method makes a `TokenPlan`, whose edits drop or merge tokens between attention and MLP (MCTF: before attention). Without
+`look` all steps read one capture of the whole sequence; with it the model is run again after each step, so that later steps
+read what the reduced model attends to, as the originals do. A `schedule` gives each of the layers its own keep rate or number
+of merges; without `layers` these are the originals', scaled to the depth: all for ToMe, all but the first for MCTF, the last
+three quarters for ATS, and the quarters of the depth for methods that drop a share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
 
 from analysis.registry import Range, method
+from analysis.token_making import later, planned, quarters, rows_of_plan
 from analysis.token_plan import Look, Step, TokenPlan, Tokens
-from analysis.token_rows import patches_of
 from analysis.token_steps import (
     cosine,
     evenly_spread,
     keep_top,
     keep_top_and_fuse,
     matched,
+    matched_both_ways,
     multi_criteria,
-    numbered,
     sampled,
 )
-from model_adapters import Capture, Rows
+from model_adapters import Capture
 
 Rate = Annotated[float, Range(0.05, 1, 0.05)]
 Count = Annotated[int, Range(1, 256)]
-Choose = Callable[[Tokens, int, float], tuple[np.ndarray, np.ndarray]]
-"""(tokens, layer, keep rate or number of merges there) -> groups [T] and weights [T]."""
 NEEDED = {"weights", "square", "class_token"}
-ONE_PASS = " Without `look`, later steps read the attention of the whole sequence."
-NO_SIZES = "Attention is not made proportional to the size of merged tokens."
+ORDER = "The order of the tokens is kept, where the release puts merged ones last, which pairs other tokens in later layers."
 
 
 @method(
@@ -56,12 +52,12 @@ def evit(
 ) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others become one token."""
 
-    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, rate: float) -> Step:
         scores = _from_class(tokens, layer)
-        return keep_top_and_fuse(scores, tokens.protected, rate), scores
+        return Step(layer, keep_top_and_fuse(scores, tokens.protected, rate), scores)
 
     said = "Training and the schedule of keep rates are left out; the fused token is a mean, where the original takes a sum."
-    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, said)
+    return planned(capture, layers or quarters(capture), keep, schedule, choose, look, said)
 
 
 @method(
@@ -82,10 +78,10 @@ def class_top(
 ) -> TokenPlan:
     """Which patches stay when the class token's attention decides and the others are dropped."""
 
-    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(_from_class(tokens, layer), tokens.protected, rate), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> Step:
+        return Step(layer, keep_top(_from_class(tokens, layer), tokens.protected, rate), tokens.sizes)
 
-    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "EViT without its fused token.")
+    return planned(capture, layers or quarters(capture), keep, schedule, choose, look, "EViT without its fused token.")
 
 
 @method(
@@ -94,7 +90,7 @@ def class_top(
     cites=("bolya2023",),
     needs={"weights", "square", "queries"},
     range="tokens left per layer",
-    misleads="Merged tokens count once in attention here, so large even regions lose weight.",
+    misleads="Small things on an even ground merge into it as readily as the ground into itself.",
 )
 def tome(
     capture: Capture,
@@ -102,15 +98,27 @@ def tome(
     layers: tuple[int, ...] | None = None,
     merged: Count = 8,
     schedule: tuple[int, ...] = (),
+    proportional: bool = True,
     look: Look | None = None,
 ) -> TokenPlan:
-    """Which tokens become one when those with the likest keys are merged in every layer."""
+    """Which tokens become one when those with the likest keys are merged in every layer.
 
-    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
+    Args:
+        capture: with the keys of the tower.
+        layers: in which tokens merge; all by default.
+        merged: how many go in each layer.
+        schedule: another number for each of the layers.
+        proportional: a merged token weighs in later attention as much as the tokens in it, as published for models that were
+            not trained with merging; without, it counts once, and large even regions lose weight.
+        look: edits to a capture under them, so that later layers read the reduced model.
+    """
+
+    def choose(tokens: Tokens, layer: int, count: float) -> Step:
         likeness = cosine(tokens.vectors(layer, "keys").mean(0))
-        return matched(likeness, tokens.protected, int(count)), tokens.sizes
+        return Step(layer, matched(likeness, tokens.protected, int(count)), tokens.sizes)
 
-    return _plan(capture, layers, merged, schedule, choose, look, f"{NO_SIZES} The order of the tokens is kept.")
+    weighed = "" if proportional else "Attention is not made proportional to the size of merged tokens. "
+    return planned(capture, layers, merged, schedule, choose, look, weighed + ORDER, proportional=proportional)
 
 
 @method(
@@ -124,21 +132,24 @@ def tome(
 def ats(capture: Capture, *, layers: tuple[int, ...] | None = None, samples: Count = 197, look: Look | None = None) -> TokenPlan:
     """Which patches stay when evenly spaced points of the cumulated significance choose them; the image decides how many."""
 
-    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
+    def choose(tokens: Tokens, layer: int, count: float) -> Step:
         lengths = np.sqrt((tokens.vectors(layer, "values") ** 2).sum((0, 2)))
-        return sampled(_from_class(tokens, layer) * lengths, tokens.protected, int(count)), tokens.sizes
+        return Step(layer, sampled(_from_class(tokens, layer) * lengths, tokens.protected, int(count)), tokens.sizes)
 
-    said = "Sampling at fixed evenly spaced points, by default in layers 3 to 11 of 12, scaled to the depth; nothing is trained."
-    return _plan(capture, layers or later(capture, 3 / 12), samples, (), choose, look, said)
+    said = (
+        "Significance is added up in the order of the tokens and met at the middles of even steps, where the release sorts it "
+        "first and takes the nearest sum; by default in layers 3 to 11 of 12, scaled to the depth. Nothing is trained."
+    )
+    return planned(capture, layers or later(capture, 3 / 12), samples, (), choose, look, said)
 
 
 @method(
     title="MCTF: merge what is alike, uninformative and small",
     kind="tokens",
     cites=("lee2024",),
-    needs={"weights", "square", "queries"},
+    needs={"weights", "square", "hidden"},
     range="tokens left per layer",
-    misleads="After the published description, without the attention of the next layer that the original looks ahead to.",
+    misleads="What gets little attention counts as uninformative: a sink gets most of it and is kept.",
 )
 def mctf(
     capture: Capture,
@@ -148,24 +159,23 @@ def mctf(
     schedule: tuple[int, ...] = (),
     look: Look | None = None,
 ) -> TokenPlan:
-    """Which tokens become one when similarity, information and size decide together."""
+    """Which tokens become one before a layer's attention when likeness, information and size decide together.
 
-    def choose(tokens: Tokens, layer: int, count: float) -> tuple[np.ndarray, np.ndarray]:
-        received = tokens.attention(layer).mean((0, 1))
-        weights = received * tokens.sizes
-        vectors, sizes = tokens.vectors(layer, "keys").mean(0), tokens.sizes
-        now = int(count)
-        there = matched(multi_criteria(vectors, received, sizes), tokens.protected, now // 2)
-        half = tokens.after(there, weights)
-        mean = np.zeros((there.max() + 1, len(there)))
-        mean[there, np.arange(len(there))] = weights
-        mean /= mean.sum(1, keepdims=True)
-        likeness = multi_criteria(mean @ vectors, mean @ received, half.sizes)
-        back = matched(likeness, half.protected, now - now // 2, odd_first=True)
-        return numbered(back[there]), weights
+    Information is the attention that a token would get in this layer, looked up one step ahead; the layer then attends by
+    that same map, its columns added up and its rows averaged like the tokens. Merged tokens weigh as much as what is in them.
+    """
 
-    said = f"{NO_SIZES} One-step-ahead attention and training are left out; keys tell likeness."
-    return _plan(capture, layers or later(capture, 1 / 12), merged, schedule, choose, look, said)
+    def choose(tokens: Tokens, layer: int, count: float) -> Step:
+        ahead, sizes = tokens.attention(layer), tokens.sizes
+        received = ahead.mean((0, 1))
+        groups = matched_both_ways(multi_criteria(tokens.states(layer), received, sizes), tokens.protected, int(count))
+        weights = received * sizes
+        member = (groups == np.arange(groups.max() + 1)[:, None]).astype(np.float64)
+        mean = member * weights / (member @ weights)[:, None]
+        return Step(layer, groups, weights, entry=True, attention=mean @ ahead @ member.T)
+
+    said = f"Training is left out. {ORDER}"
+    return planned(capture, layers or later(capture, 1 / 12), merged, schedule, choose, look, said, proportional=True)
 
 
 @method(
@@ -187,10 +197,10 @@ def random_tokens(
     """The baseline for every other method: patches that chance drops."""
     rng = np.random.default_rng(seed)
 
-    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        return keep_top(rng.random(len(tokens.protected)), tokens.protected, rate), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> Step:
+        return Step(layer, keep_top(rng.random(len(tokens.protected)), tokens.protected, rate), tokens.sizes)
 
-    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "")
+    return planned(capture, layers or quarters(capture), keep, schedule, choose, look, "")
 
 
 @method(
@@ -209,74 +219,12 @@ def even_tokens(
     look: Look | None = None,
 ) -> TokenPlan:
     """The baseline that knows nothing but the places: patches that lie as far from each other as can be."""
-    rows = _rows(capture)
+    rows = rows_of_plan(capture)
 
-    def choose(tokens: Tokens, layer: int, rate: float) -> tuple[np.ndarray, np.ndarray]:
-        return evenly_spread(tokens.centres(rows), tokens.protected, rate), tokens.sizes
+    def choose(tokens: Tokens, layer: int, rate: float) -> Step:
+        return Step(layer, evenly_spread(tokens.centres(rows), tokens.protected, rate), tokens.sizes)
 
-    return _plan(capture, layers or quarters(capture), keep, schedule, choose, look, "")
-
-
-def quarters(capture: Capture) -> tuple[int, ...]:
-    """The layers after a quarter, half and three quarters of the tower: (3, 6, 9) of 12, as EViT has it."""
-    known = _layers(capture)
-    return tuple(sorted({known[len(known) * part // 4] for part in (1, 2, 3)}))
-
-
-def later(capture: Capture, share: float) -> tuple[int, ...]:
-    """All layers but the first ones, at least one of them: 3 to 11 of 12 for a quarter, as ATS has it."""
-    known = _layers(capture)
-    return tuple(known[min(max(1, round(share * len(known))), len(known) - 1) :])
-
-
-def _layers(capture: Capture) -> list[int]:
-    tower = capture.sites[0].tower
-    return sorted({s.layer for s in capture.sites if s.tower == tower})
-
-
-def _plan(
-    capture: Capture,
-    layers: tuple[int, ...] | None,
-    amount: float,
-    schedule: tuple[float, ...],
-    choose: Choose,
-    look: Look | None,
-    left_out: str,
-) -> TokenPlan:
-    rows = _rows(capture)
-    tower, known = capture.sites[0].tower, _layers(capture)
-    amounts = _by_layer(sorted(layers or known), amount, schedule)
-    if missing := sorted(set(layers or ()) - set(known)):
-        raise ValueError(f"layers {missing} were asked for, but the capture has attention of layers {known}.")
-    everything = len(rows)
-    tokens = Tokens(capture, tower, np.arange(everything), np.ones(everything), ~patches_of(rows, everything))
-    steps: list[Step] = []
-    sources = [tokens.source]
-    for layer, here in amounts.items():
-        if look is not None and steps:
-            done = tuple(e for e in (s.edit(tower) for s in steps) if e is not None)
-            tokens = Tokens(look(done), tower, tokens.source, tokens.share, tokens.protected, fresh=True)
-        groups, weights = choose(tokens, layer, here)
-        steps.append(Step(layer, groups, weights))
-        tokens = tokens.after(groups, weights)
-        sources.append(tokens.source)
-    return TokenPlan(tuple(steps), np.stack(sources), rows, tower, left_out + ("" if look is not None else ONE_PASS))
-
-
-def _by_layer(layers: list[int], amount: float, schedule: tuple[float, ...]) -> dict[int, float]:
-    """What each layer is given: its entry of the schedule, or the same amount everywhere."""
-    if schedule and len(schedule) != len(layers):
-        raise ValueError(f"a schedule needs one entry for each of {len(layers)} layers. Got {len(schedule)}.")
-    return dict(zip(layers, schedule or (amount,) * len(layers), strict=True))
-
-
-def _rows(capture: Capture) -> Rows:
-    layout = capture.layouts[capture.sites[0]]
-    if not layout.square:
-        raise ValueError(
-            f"tokens can be reduced where attention is square and global; {capture.sites[0].name} attends otherwise."
-        )
-    return layout.keys
+    return planned(capture, layers or quarters(capture), keep, schedule, choose, look, "")
 
 
 def _from_class(tokens: Tokens, layer: int) -> np.ndarray:

@@ -57,22 +57,43 @@ def evenly_spread(centres: np.ndarray, protected: np.ndarray, rate: float) -> np
     return keep_top(scores, protected, rate)
 
 
-def matched(likeness: np.ndarray, protected: np.ndarray, count: int, *, odd_first: bool = False) -> np.ndarray:
+def matched(likeness: np.ndarray, protected: np.ndarray, count: int) -> np.ndarray:
     """[T]: tokens alternate between two sets, and the `count` likest pairs across them become one (ToMe).
 
     Every token of the first set has one edge, to the token of the second that it is likest; several may go into the same.
     """
     first, second = np.arange(0, len(likeness), 2), np.arange(1, len(likeness), 2)
-    if odd_first:
-        first, second = second, first
     edges = likeness[np.ix_(first, second)].astype(np.float64)
     edges[protected[first]] = -np.inf
     edges[:, protected[second]] = -np.inf
-    best, target = edges.max(1), second[edges.argmax(1)]
-    order = np.argsort(-best, kind="stable")[: min(count, int(np.isfinite(best).sum()))]
     into = np.arange(len(likeness))
-    into[first[order]] = target[order]
+    gone = _likest(edges.max(1), count)
+    into[first[gone]] = second[edges.argmax(1)[gone]]
     return numbered(into)
+
+
+def matched_both_ways(likeness: np.ndarray, protected: np.ndarray, count: int) -> np.ndarray:
+    """[T]: half of `count` tokens of the first set go into their likest of the second, then others back the other way (MCTF).
+
+    Both ways read the same likeness; those of the first set that have gone already take nothing in.
+    """
+    first, second = np.arange(0, len(likeness), 2), np.arange(1, len(likeness), 2)
+    edges = likeness[np.ix_(first, second)].astype(np.float64)
+    edges[protected[first]] = -np.inf
+    edges[:, protected[second]] = -np.inf
+    count = min(count, int((~protected).sum()) // 2)
+    into = np.arange(len(likeness))
+    gone = _likest(edges.max(1), count // 2)
+    into[first[gone]] = second[edges.argmax(1)[gone]]
+    edges[gone] = -np.inf
+    back = _likest(edges.max(0), count - len(gone))
+    into[second[back]] = first[edges.argmax(0)[back]]
+    return numbered(into[into])
+
+
+def _likest(best: np.ndarray, count: int) -> np.ndarray:
+    """The places of the `count` highest, without those that have no edge at all."""
+    return np.argsort(-best, kind="stable")[: min(max(count, 0), int(np.isfinite(best).sum()))]
 
 
 def numbered(into: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from model_adapters.added import Added
+from model_adapters.bypass import Bypass, bypass_of
 from model_adapters.edits import AddTokens, DropTokens, Edit, MergeTokens, SetHidden, Skip
 from model_adapters.errors import AdapterError
 from model_adapters.hidden import find_hidden, find_output, with_output
@@ -33,7 +34,8 @@ class Blocks:
         self._states, self._scope = states, scope
         self._streams: list[Stream] = []
         self._entries: dict[str, torch.Tensor] = {}
-        self._survivors, self._cached = kept.survivors, kept.cached
+        self._bypasses: dict[str, Bypass] = {}
+        self._survivors, self._cached, self._through = kept.survivors, kept.cached, kept.through
         if (self.hidden or self.residual or self.entry) and not labels.blocks:
             name = type((self.hidden + self.residual + self.entry)[0]).__name__
             raise AdapterError(
@@ -44,11 +46,18 @@ class Blocks:
         if any(isinstance(e, AddTokens) for e in edits) and any(isinstance(e, DropTokens | MergeTokens) for e in edits):
             raise AdapterError("AddTokens was asked for together with dropped or merged tokens; one of the two works in a run.")
 
+    @property
+    def follows_additions(self) -> bool:
+        """Whether the residual streams inside blocks must be followed."""
+        return not all(_skips_both(edit) for edit in self.residual)
+
     def clear(self) -> None:
         """Forget what a run that failed has left."""
         self._streams.clear()
         self._entries.clear()
         self._survivors.clear()
+        self._bypasses.clear()
+        self._through.clear()
         self.added.clear()
 
     def starts(self, label: Label, step: int, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
@@ -62,11 +71,12 @@ class Blocks:
         if self._states.asked:
             changed = self._states.keep((max(step, 0), label.tower, label.layer), changed, entry=True)
         self._entries[label.block] = changed
-        branches = tuple(e for e in self._here(label, step) if not _skips_all(e))
+        changed = self._through_block(label, step, changed)
+        branches = tuple(e for e in self._here(label, step) if not _skips_both(e))
         if branches:
             mask, reduced = self._token_mask(label, changed.device), partial(self._reduced, label)
             self._streams.append(Stream(label.block, branches, mask, changed, reduced))
-        if survivors := self._survivors.get(label.tower):
+        if survivors := self._through.get(label.block) or self._survivors.get(label.tower):
             self._cached[label.block] = survivors.cached()
             return found.put(args, survivors.cut(kwargs), changed)
         if step > 0 and label.block in self._cached:
@@ -77,8 +87,11 @@ class Blocks:
         """A block is left; returns another output where it is skipped."""
         if self._streams and self._streams[-1].name == label.block:
             self._streams.pop().finish(find_output(output))
-        entry = self._entries.pop(label.block, None)
-        result = _skipped(output, entry, label) if any(map(_skips_all, self._here(label, step))) else output
+        entry, bypass = self._entries.pop(label.block, None), self._bypasses.pop(label.block, None)
+        self._through.pop(label.block, None)
+        result = output if bypass is None else bypass.joined(output)
+        if any(map(_skips_all, self._here(label, step))):
+            result = _skipped(result, entry, label)
         result = self.added.taken_off(label, result)
         if (hidden := find_output(result)) is not None:
             self._states.meets(step, label.tower, label.layer + 1, hidden)
@@ -121,6 +134,22 @@ class Blocks:
                 self._reduced(label, stay, before)
         return hidden
 
+    def _through_block(self, label: Label, step: int, hidden: torch.Tensor) -> torch.Tensor:
+        """The tokens that a block is given when some go round it."""
+        round_it = [e for e in self._here(label, step) if isinstance(e, Skip) and e.goes_round]
+        if not round_it or any(map(_skips_all, self._here(label, step))):
+            return hidden
+        count = hidden.shape[1:-1].numel()
+        chosen = [self._token_mask(label, hidden.device)(e, count) for e in round_it]
+        masks = [torch.ones(1, count, dtype=torch.bool, device=hidden.device) if m is None else m for m in chosen]
+        if (bypass := bypass_of(label.block, hidden, masks, step)) is None:
+            return hidden
+        self._bypasses[label.block] = bypass
+        if (numbers := bypass.numbers) is not None:
+            before = self._survivors.get(label.tower) or Survivors(count, hidden.device)
+            self._through[label.block] = before.only(numbers)
+        return bypass.tokens
+
     def _reduced(self, label: Label, stay: torch.Tensor | None, before: torch.Tensor) -> None:
         if stay is None:
             return  # later blocks of a model without position arguments do not mind
@@ -134,8 +163,8 @@ class Blocks:
         site = Site(label.block, 0, label.tower, label.layer)
         return self._scope(site, 1, tokens, 0, slice(None), device)
 
-    def _token_mask(self, label: Label, device: torch.device) -> Callable[[DropTokens | MergeTokens, int], torch.Tensor | None]:
-        def mask(edit: DropTokens | MergeTokens, count: int) -> torch.Tensor | None:
+    def _token_mask(self, label: Label, device: torch.device) -> Callable[[Skip | Reduce, int], torch.Tensor | None]:
+        def mask(edit: Skip | Reduce, count: int) -> torch.Tensor | None:
             chosen = self._scoped(label, count, device).tokens(edit.where.queries, "queries")
             return None if chosen is None else chosen[:, 0]
 
@@ -146,8 +175,12 @@ def _at_entry(edit: Edit) -> bool:
     return bool(getattr(edit, "entry", False))
 
 
-def _skips_all(edit: Edit) -> bool:
+def _skips_both(edit: Edit) -> bool:
     return isinstance(edit, Skip) and edit.part == "both"
+
+
+def _skips_all(edit: Edit) -> bool:
+    return isinstance(edit, Skip) and edit.part == "both" and not edit.goes_round
 
 
 def _skipped(output: Any, entry: torch.Tensor | None, label: Label) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -31,8 +32,8 @@ class Stream:
 
     name: str
     edits: tuple[Skip | Reduce, ...]
-    mask: Callable[[Reduce, int], torch.Tensor | None]
-    """Bool [B or 1, T]: the tokens an edit means, given how many there are."""
+    mask: Callable[[Skip | Reduce, int], torch.Tensor | None]
+    """Bool [B or 1, T]: the tokens an edit means, given how many there are; None for all."""
     hidden: torch.Tensor
     reduced: Callable[[torch.Tensor | None, torch.Tensor], None]
     """Told the numbers of the tokens that stay (None: they differ in the batch) and the tokens before."""
@@ -53,9 +54,9 @@ class Stream:
             return self.hidden
         self.additions += 1
         part = "attention" if self.additions == 1 else "mlp"
-        skips = {i for i, e in enumerate(self.edits) if isinstance(e, Skip) and e.part == part}
-        result = stream.clone() if skips else func(*args, **kwargs)
-        self.done |= skips
+        skips = {i: e for i, e in enumerate(self.edits) if isinstance(e, Skip) and e.part == part}
+        self.done |= set(skips)
+        result = self._without(stream, tuple(skips.values()), partial(func, *args, **kwargs))
         if self.additions == 1:
             result = self._reduced(result)
         self.hidden = result
@@ -77,6 +78,19 @@ class Stream:
             and value.numel() == self.hidden.numel()
             and value.data_ptr() == self.hidden.data_ptr()
         )
+
+    def _without(self, stream: torch.Tensor, skips: tuple[Skip, ...], added: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The addition, but for the tokens that skip its branch."""
+        if not skips:
+            return added()
+        chosen = [self.mask(edit, stream.shape[1:-1].numel()) for edit in skips]
+        before = stream.clone()
+        if any(each is None for each in chosen):
+            return before
+        result = added()
+        for each in chosen:
+            result = torch.where(each.reshape(-1, *stream.shape[1:-1], 1), before, result)  # type: ignore[union-attr]
+        return result
 
     def _reduced(self, tokens: torch.Tensor) -> torch.Tensor:
         for index, edit in enumerate(self.edits):

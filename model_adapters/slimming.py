@@ -60,13 +60,13 @@ def cut_of(edits: Iterable[Edit], depth: int, heads: int) -> Cut:
     skipped: dict[str, set[int]] = {"attention": set(), "mlp": set(), "both": set()}
     for edit in edits:
         layers = range(depth) if edit.where.layers == "all" else edit.where.layers
-        if isinstance(edit, Skip):
+        if isinstance(edit, Skip) and edit.where.queries == "all":
             skipped[edit.part] |= set(layers)
         elif isinstance(edit, Gate) and edit.value == 0 and edit.where.queries == "all":
             chosen = range(heads) if edit.where.heads == "all" else [h % heads for h in edit.where.heads]
             out |= {(layer, head) for layer in layers for head in chosen}
         else:
-            raise AdapterError(f"Gates of 0 for all queries and Skip can be cut out of a model. Got {edit!r} instead.")
+            raise AdapterError(f"Gates of 0 and Skip, both for all tokens, can be cut out of a model. Got {edit!r} instead.")
     blocks = skipped["both"] | skipped["attention"] & skipped["mlp"]
     rest = [skipped[part] - blocks for part in ("attention", "mlp")]
     gone = blocks | rest[0]

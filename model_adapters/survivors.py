@@ -64,6 +64,12 @@ class Survivors:
         """Of the tokens there are now, only those of these numbers stay."""
         self.left = self.left[index.to(self.left.device)]
 
+    def only(self, index: torch.Tensor) -> Survivors:
+        """The same of which only these numbers are there, for one block."""
+        fewer = Survivors(self.count, self.left.device)
+        fewer.left = self.left[index.to(self.left.device)]
+        return fewer
+
     @property
     def whole(self) -> int:
         """How many tokens there were at first."""
@@ -112,6 +118,8 @@ class Kept:
     def __init__(self) -> None:
         self.survivors: dict[str, Survivors] = {}
         self.cached: dict[str, Cached] = {}
+        self.through: dict[str, Survivors] = {}
+        """By block who runs through it while others go round it."""
 
     def roles(self, source: RoleSource | None) -> RoleSource | None:
         """The same roles, told of the rows that are left."""
@@ -124,7 +132,8 @@ class _KeptRoles:
 
     def chosen(self, site: Site, side: Side, count: int, roles: tuple[str, ...]) -> np.ndarray:
         """Which of `count` rows have these roles: of all rows, without the ones that are gone."""
-        there = self.kept.survivors.get(site.tower) or self.kept.cached.get(block_of(site.name))
+        block = block_of(site.name)
+        there = self.kept.through.get(block) or self.kept.survivors.get(site.tower) or self.kept.cached.get(block)
         if there is None or len(there.places) != count:
             return self.source.chosen(site, side, count, roles)
         return self.source.chosen(site, side, there.whole, roles)[..., there.places.cpu().numpy()]

@@ -87,7 +87,7 @@ class AttentionTap(TorchFunctionMode, Observer):
         self._calls: dict[str, int] = {}
         self._label: dict[str, Label] = {}
         self._declared: dict[str, int | None] = {}
-        self._watching = bool(self._blocks.residual)
+        self._watching = self._blocks.follows_additions
         self._products = Products()
         self._provenance = Provenance("queries" in self.want)
         self._open = ExitStack()

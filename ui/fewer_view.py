@@ -143,7 +143,12 @@ def show_plan(bench: Bench, pruner: Pruner, amount: int) -> None:
 
     plan = pruner.plan(bench.capture, amount)
     left, right = st.columns([7, 1], vertical_alignment="center")
-    left.caption(f"Faded patches are gone; half faded ones were merged into another. {plan.left_out.replace('`', '')}")
+    faded = (
+        "Faded patches are gone; half faded ones were merged into another."
+        if plan.rounds is None
+        else "Faded patches go round the layer and are there again behind it."
+    )
+    left.caption(f"{faded} {plan.left_out.replace('`', '')}")
     with right:
         page.take_away(
             plan, lambda: draw(plan), key="fewer-plan", title=f"{pruner.title}, {amount}",

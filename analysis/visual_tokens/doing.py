@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.visual_tokens.plan import VisualPlan
 from model_adapters import Rows, Where
-from model_adapters.edits import Block, DropTokens, Edit, Gate, MergeTokens, ScalePairs, ScaleWeights, Values
+from model_adapters.edits import Block, DropTokens, Edit, Gate, MergeTokens, ScalePairs, ScaleWeights, Skip, Values
 
 DECODER = "decoder"
 
@@ -20,6 +20,7 @@ def dropping(plan: VisualPlan) -> tuple[Edit, ...]:
     Rows of later layers and of the logits are numbered by what is left.
     """
     found: list[Edit] = [*_pairs(plan)]
+    found += [*_rounds(plan), *_forgotten(plan, plan.there)]
     before = np.ones(len(plan), bool)
     for step in plan.steps:
         found += _step(plan, step.layer, before, step.into, step.share)
@@ -31,12 +32,14 @@ def masking(plan: VisualPlan) -> tuple[Edit, ...]:
     """The same plan with every token still there: nobody who stays sees what the plan drops. No operation is spared.
 
     Args:
-        plan: one that merges nothing; a merged token has no counterpart in a full sequence.
+        plan: one that merges nothing and sends nothing round; such tokens have no counterpart in a full sequence.
     """
     alive = plan.alive
-    if (plan.into >= 0).sum() != alive.sum():
+    if plan.merges:
         raise ValueError(f"{plan.method} merges tokens, which no mask can do; `dropping` works.")
-    found: list[Edit] = [*_pairs(plan)]
+    if plan.rounds is not None and plan.rounds.any():
+        raise ValueError(f"{plan.method} sends tokens round layers, which no mask can do; `dropping` works.")
+    found: list[Edit] = [*_pairs(plan), *_forgotten(plan, np.ones_like(alive))]
     for layer in range(plan.depth):
         gone = plan.image[~alive[layer]]
         if len(gone):
@@ -69,6 +72,30 @@ def _pairs(plan: VisualPlan) -> Iterator[Edit]:
         factors = np.ones((len(plan.rows), len(plan.rows)))
         factors[np.ix_(plan.image, plan.image)] = near(plan.rows, plan.image, plan.window)
         yield ScalePairs(Where(tower=DECODER, phase="prompt"), Values(factors), renormalise=True)
+
+
+def _rounds(plan: VisualPlan) -> Iterator[Edit]:
+    """Tokens that go round a layer, numbered by what is left in front of it."""
+    if plan.rounds is None:
+        return
+    for layer in np.flatnonzero((plan.there & plan.rounds).any(1)):
+        gone = _numbered(plan, plan.there[layer], plan.there[layer] & plan.rounds[layer])
+        yield Skip(Where(tower=DECODER, layers=(int(layer),), queries=gone, phase="prompt"))
+
+
+def _forgotten(plan: VisualPlan, held: np.ndarray) -> Iterator[Edit]:
+    """What new words no longer see, of the visual tokens [depth, N] that each layer's cache holds."""
+    for layer in plan.forgotten:
+        gone = held[layer] & plan.there[layer] & ~plan.there[-1]
+        if gone.any():
+            yield Block(Where(tower=DECODER, layers=(layer,), keys=_numbered(plan, held[layer], gone), phase="new"))
+
+
+def _numbered(plan: VisualPlan, there: np.ndarray, chosen: np.ndarray) -> tuple[int, ...]:
+    """The numbers of chosen visual tokens [N] in a sequence of which these [N] are there."""
+    left = np.ones(len(plan.rows), bool)
+    left[plan.image] = there
+    return _numbers((np.cumsum(left) - 1)[plan.image[chosen]])
 
 
 def _step(plan: VisualPlan, layer: int, before: np.ndarray, into: np.ndarray, share: np.ndarray) -> Iterator[Edit]:

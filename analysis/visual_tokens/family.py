@@ -30,7 +30,10 @@ FAMILY: tuple[Member, ...] = (
     Member("vtc_cls", "before the decoder", "attention of many vision layers", "class token", "dropped", False),
     Member("hired", "before the decoder", "attention of two vision layers", "class token", "dropped tile by tile", False),
     Member("global_com", "before the decoder", "products before the softmax", "class token", "dropped tile by tile", False),
-    Member("repetitiveness", "before the decoder", "cosine of features", "", "dropped", False),
+    Member(
+        "repetitiveness", "before the decoder", "cosine of keys, then attention of one vision layer", "class token",
+        "dropped tile by tile", False,
+    ),
     Member("pooled_visual", "before the decoder", "places", "", "merged", False),
     Member("uniform_visual", "before the decoder", "places", "", "dropped", False),
     Member("random_visual", "before the decoder", "chance", "", "dropped", False),
@@ -39,8 +42,8 @@ FAMILY: tuple[Member, ...] = (
     Member(
         "must_drop", "both", "cosine, then two thresholds on attention", "class token, then words", "merged, then dropped", True
     ),
-    Member("instance_threshold", "inside the decoder", "attention of one layer", "visual tokens and words", "dropped", True),
-    Member("progressive", "every layer", "attention of the layer before", "last row", "dropped", True),
+    Member("instance_threshold", "inside the decoder", "attention of three layers", "visual tokens and words", "dropped", True),
+    Member("progressive", "every layer", "attention of each layer", "last row", "sent round the layer", True),
     Member("ranking_similarity", "every layer", "attention of each layer", "last row", "compared, not dropped", True),
     Member("search_budgets", "every layer", "attention of the layer before", "last row", "dropped while little is lost", True),
     Member("visual_window", "every layer", "places", "", "pairs masked", False),

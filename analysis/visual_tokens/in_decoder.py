@@ -10,7 +10,7 @@ from scipy.special import softmax
 from analysis.registry import Range, method
 from analysis.visual_tokens.before_decoder import Keep
 from analysis.visual_tokens.choosing import best, falling, shifted_cosine
-from analysis.visual_tokens.making import Look, Making, deep
+from analysis.visual_tokens.making import Look, Making, behind
 from analysis.visual_tokens.plan import VisualPlan
 from analysis.visual_tokens.recycling import recycled
 from model_adapters import Capture
@@ -58,29 +58,33 @@ def sparse_vlm(
         capture: with the weights and hidden states of the decoder.
         keep: how many visual tokens the last layer reads, recycled ones among them.
         recycle: whether clusters of the best dropped tokens come back.
-        layers: at whose entry tokens go; by default those of the paper (2, 6, 15 of 32), scaled to the depth.
+        layers: whose attention decides, and behind which tokens go; by default those of the release (2, 6, 15 of 32), scaled
+            to the depth.
         look: edits to a capture under them, so that later steps read what is left.
     """
     making = Making(capture, look)
     first = making.first
-    places = layers or deep(first.depth, (2, 6, 15), 32)
+    places = layers or behind(first.depth, (2, 6, 15), 32)
     raters = raters_of(first.hidden(0), first.image, first.text)
     for layer, count in zip(places, falling(len(first.image), keep, len(places)), strict=True):
-        scores = np.where(making.alive, making.attention(layer - 1, raters).mean((0, 1)), -np.inf)
+        scores = np.where(making.alive, making.attention(layer, raters).mean((0, 1)), -np.inf)
         if recycle:
-            making.merge(layer, recycled(scores, making.hidden(layer)[first.image], count))
+            making.merge(layer + 1, recycled(scores, making.hidden(layer + 1)[first.image], count))
         else:
-            making.keep(layer, best(scores, count))
-    said = "Numbers of tokens fall by an even factor, where the original has lists for four budgets."
+            making.keep(layer + 1, best(scores, count))
+    said = (
+        "Numbers of tokens fall by an even factor, where the release has lists for four budgets. Tokens keep their positions, "
+        "and a cluster takes its centre's, where the release numbers them anew with the clusters last."
+    )
     return making.plan("sparse_vlm", said)
 
 
 @method(
-    title="Fewer tokens layer by layer along a shifted cosine",
+    title="Fewer tokens run through each layer, the others go round it (after p-MoD)",
     kind="visual tokens",
     cites=("zhang2024pmod", "chen2024"),
     needs={"weights", "text"},
-    range="visual tokens left in the last decoder layer",
+    range="visual tokens that the last decoder layer reads",
     misleads="A schedule is the same for every image: it cannot tell a crowded picture from an empty one.",
 )
 def progressive(
@@ -91,21 +95,26 @@ def progressive(
     read: Readers = "last",
     look: Look | None = None,
 ) -> VisualPlan:
-    """Which visual tokens stay when every layer drops a few, along half a cosine, by the attention of the layer before.
+    """Which visual tokens run through each layer when fewer do with depth, along half a cosine; the others come back behind it.
+
+    A token's rank in a layer is the attention that it would get there if all ran through it.
 
     Args:
         capture: with the weights of the decoder.
         keep: how many visual tokens the last layer reads.
-        shift: how much later (above 0) or earlier they go.
+        shift: how much later (above 0) or earlier they become few.
         read: whose attention counts.
-        look: edits to a capture under them, so that later layers read what is left.
+        look: edits to a capture under them, so that later layers read what the reduced model attends to.
     """
     making = Making(capture, look)
     first = making.first
     counts = shifted_cosine(len(first.image), keep, first.depth - 1, shift)
     for layer, count in zip(range(1, first.depth), counts, strict=True):
-        making.keep(layer, best(np.where(making.alive, asked_for(making, layer, read), -np.inf), count))
-    said = "After the schedule of p-MoD, whose trained routers are left out: the attention of the layer before decides."
+        making.send_round(layer, ~best(asked_for(making, layer + 1, read), count))
+    said = (
+        "The release trains a router for each layer, whose number also scales what a token is given there; here the attention of "
+        "the layer itself decides, and nothing is scaled."
+    )
     return making.plan("progressive", said)
 
 
@@ -113,7 +122,7 @@ def asked_for(making: Making, layer: int, read: Readers) -> np.ndarray:
     """[N] the attention that each visual token gets in the layer before, mean over heads and readers."""
     first = making.first
     if read == "all":
-        present = making.present
+        present = making.present_in(layer - 1)
         given = making.attention(layer - 1, present).mean(0)
         behind = (present[:, None] >= first.image).sum(0)
         return given.sum(0) / np.maximum(behind, 1)

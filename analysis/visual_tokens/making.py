@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,28 +26,37 @@ class Making:
         self.look = look
         self.steps: list[VisualStep] = []
         self.alive = np.ones(len(self.first.image), bool)
-        self._seen: tuple[int, _Reduced] | None = None
+        self.rounds = np.zeros((self.first.depth, len(self.first.image)), bool)
+        self._seen: tuple[tuple[int, int], _Reduced] | None = None
 
     @property
     def present(self) -> np.ndarray:
         """The rows of the prompt that are still there."""
-        there = np.ones(len(self.first.rows), bool)
-        there[self.first.image] = self.alive
-        return np.flatnonzero(there)
+        return self._rows(self.alive)
+
+    def present_in(self, layer: int) -> np.ndarray:
+        """The rows of the prompt that a layer reads: those that are there and do not go round it."""
+        return self._rows(self.alive & ~self.rounds[layer])
+
+    def _rows(self, there: np.ndarray) -> np.ndarray:
+        rows = np.ones(len(self.first.rows), bool)
+        rows[self.first.image] = there
+        return np.flatnonzero(rows)
 
     def attention(self, layer: int, queries: Sequence[int] | np.ndarray) -> np.ndarray:
-        """[H, len(queries), N] what some rows of the prompt give each visual token in a layer; 0 for those that are gone."""
+        """[H, len(queries), N] what some rows give each visual token in a layer; 0 for those that it does not read."""
         weights = self._weights(layer)
-        present, image = self.present, self.first.image
+        there = self.alive & ~self.rounds[layer]
+        present, image = self.present_in(layer), self.first.image
         if weights.shape[-1] == len(self.first.rows):
             found = weights[:, queries][:, :, image]
         elif weights.shape[-1] == len(present):
             found = np.zeros((len(weights), len(queries), len(image)))
-            columns = np.searchsorted(present, image[self.alive])
-            found[:, :, self.alive] = weights[:, np.searchsorted(present, queries)][:, :, columns]
+            columns = np.searchsorted(present, image[there])
+            found[:, :, there] = weights[:, np.searchsorted(present, queries)][:, :, columns]
         else:
             raise ValueError(f"layer {layer} has {weights.shape[-1]} keys, where {len(present)} tokens should be left.")
-        return found * self.alive
+        return found * there
 
     def among(self, layer: int) -> np.ndarray:
         """[H, P, P] what the tokens that are still there give each other in a layer."""
@@ -87,18 +97,28 @@ class Making:
         self.steps.append(VisualStep(layer, into, np.ones(len(into)) if share is None else share))
         self.alive = into == np.arange(len(into))
 
-    def plan(self, method: str, left_out: str = "", window: int = 0) -> VisualPlan:
+    def send_round(self, layer: int, chosen: np.ndarray) -> None:
+        """The chosen tokens [N] go round a layer and are there again behind it."""
+        self.rounds[layer] = chosen & self.alive
+
+    def plan(self, method: str, left_out: str = "", window: int = 0, forgotten: tuple[int, ...] = ()) -> VisualPlan:
         """What was decided so far."""
-        first = self.first
-        said = left_out + ("" if self.look is not None or len(self.steps) < 2 else ONE_PASS)
-        return VisualPlan(method, tuple(self.steps), first.image, first.rows, first.depth, first.size, said, window)
+        first, rounds = self.first, self.rounds.copy() if self.rounds.any() else None
+        said = left_out + ("" if self.look is not None or sum(self._made) < 2 else ONE_PASS)
+        made = VisualPlan(method, tuple(self.steps), first.image, first.rows, first.depth, first.size, said, window)
+        return replace(made, rounds=rounds, forgotten=forgotten)
+
+    @property
+    def _made(self) -> tuple[int, int]:
+        """How many steps there are, and how many layers that tokens go round."""
+        return len(self.steps), int(self.rounds.any(1).sum())
 
     @property
     def _now(self) -> Reading | _Reduced:
-        if self.look is None or not self.steps:
+        if self.look is None or not any(self._made):
             return self.first
-        if self._seen is None or self._seen[0] != len(self.steps):
-            self._seen = len(self.steps), _Reduced(self.look(dropping(self.plan(""))), self.first)
+        if self._seen is None or self._seen[0] != self._made:
+            self._seen = self._made, _Reduced(self.look(dropping(self.plan(""))), self.first)
         return self._seen[1]
 
 
@@ -120,3 +140,8 @@ class _Reduced:
 def deep(depth: int, of: tuple[int, ...], layers: int) -> tuple[int, ...]:
     """Layers of a decoder of `layers` layers as those of one of `depth`: scaled, from 1 on, without doubles."""
     return tuple(sorted({min(max(round(layer * depth / layers), 1), depth - 1) for layer in of}))
+
+
+def behind(depth: int, of: tuple[int, ...], layers: int) -> tuple[int, ...]:
+    """The same for layers whose own attention decides what the next one reads: from 0 on, the last one left out."""
+    return tuple(sorted({min(max(round(layer * depth / layers), 0), max(depth - 2, 0)) for layer in of}))

@@ -44,6 +44,10 @@ class VisualPlan:
     """(layer, heads) that read no visual token and say nothing in their rows (YOPO)."""
     cut: int = 0
     """Where above 0, no head from this layer on reads visual tokens, which stay (YOPO)."""
+    rounds: np.ndarray | None = None
+    """[depth, N] bool: the tokens that go round a layer and are back behind it (p-MoD)."""
+    forgotten: tuple[int, ...] = ()
+    """Layers whose caches, while the answer is written, remember only what the last layer reads (MustDrop)."""
 
     def __len__(self) -> int:
         return len(self.image)
@@ -58,9 +62,24 @@ class VisualPlan:
         return found
 
     @property
-    def alive(self) -> np.ndarray:
-        """[depth, N] bool: the visual tokens that are there in each layer."""
+    def there(self) -> np.ndarray:
+        """[depth, N] bool: the visual tokens that are in the sequence in front of each layer."""
         return self.into == np.arange(len(self))
+
+    @property
+    def alive(self) -> np.ndarray:
+        """[depth, N] bool: the visual tokens that each layer reads as themselves."""
+        return self.there if self.rounds is None else self.there & ~self.rounds
+
+    @property
+    def lasting(self) -> np.ndarray:
+        """[depth, N] bool: the visual tokens that each layer reads, as themselves or as part of another."""
+        return self.into >= 0 if self.rounds is None else (self.into >= 0) & ~self.rounds
+
+    @property
+    def merges(self) -> bool:
+        """Whether tokens go into others."""
+        return bool((self.lasting & ~self.alive).any())
 
     @property
     def counts(self) -> np.ndarray:
@@ -80,5 +99,5 @@ class VisualPlan:
     @property
     def survivors(self) -> TokenMap:
         """The share of layers that read each visual token; what was merged shares the fate of what it went into."""
-        lasted = (self.into >= 0).mean(0)
+        lasted = self.lasting.mean(0)
         return TokenMap(lasted, self.rows.take(self.image), self.size, label="layers that read it", unit="share")

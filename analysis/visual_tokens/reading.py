@@ -138,6 +138,14 @@ class Reading:
         queries, keys = (np.asarray(a[site], np.float64) for a in (self.capture.queries, self.capture.keys))
         return self._on_tokens(site, lambda row, which: np.einsum("hd,hkd->hk", queries[:, row], keys[:, which]).mean(0))
 
+    def vision_keys(self, layer: int) -> np.ndarray:
+        """[N, heads * width] the keys of what each visual token stands for, heads side by side."""
+        site = self.vision_site(layer)
+        if site not in self.capture.keys:
+            raise ValueError(f"keys of {site.name} are needed; want={{'queries'}} would keep them.")
+        keys = np.asarray(self.capture.keys[site], np.float64)
+        return self._gathered(keys.transpose(1, 0, 2).reshape(keys.shape[1], -1), self.capture.layouts[site].keys)
+
     def _on_tokens(self, site: Site, scored: object) -> np.ndarray:
         """[N] scores of the vision tower's keys as those of the visual tokens whose boxes hold them."""
         layout: Layout = self.capture.layouts[site]
@@ -153,17 +161,19 @@ class Reading:
         return self._gathered(values, layout.keys)
 
     def _gathered(self, values: np.ndarray, keys: Rows) -> np.ndarray:
-        """[N] the mean over the keys whose centres lie in each visual token's box, on the same tile."""
+        """[N, ...] the mean over the keys whose centres lie in each visual token's box, on the same tile."""
         own, centres = self.rows.take(self.image), (keys.boxes[:, :2] + keys.boxes[:, 2:]) / 2
-        boxes, found = self.places, np.full(len(self.image), np.nan)
+        boxes, found = self.places, np.full((len(self.image), *values.shape[1:]), np.nan)
         for tile in np.unique(self.tile):
             mine = np.flatnonzero(self.tile == tile)
             theirs = np.flatnonzero(keys.placed & (keys.tile == own.tile[mine[0]]) & (keys.image == own.image[mine[0]]))
             low, high = boxes[mine, None, :2] - 1e-3, boxes[mine, None, 2:] + 1e-3
             inside = ((centres[theirs] >= low) & (centres[theirs] <= high)).all(-1)
-            found[mine] = inside @ values[theirs] / np.where(inside.any(1), inside.sum(1), np.nan)
-        if np.isnan(found).any():
+            count = np.where(inside.any(1), inside.sum(1), np.nan).reshape(-1, *[1] * (values.ndim - 1))
+            found[mine] = inside @ values[theirs] / count
+        missing = np.isnan(found).reshape(len(found), -1).any(1)
+        if missing.any():
             raise ValueError(
-                f"{int(np.isnan(found).sum())} visual tokens hold no patch of the vision tower, so it cannot score them."
+                f"{int(missing.sum())} visual tokens hold no patch of the vision tower, so it cannot score them."
             )
         return found

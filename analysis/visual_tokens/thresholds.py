@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +11,7 @@ from analysis.registry import Range, method
 from analysis.token_steps import cosine
 from analysis.visual_tokens.before_decoder import CLASS, Keep
 from analysis.visual_tokens.choosing import best, falling
-from analysis.visual_tokens.making import Look, Making, deep
+from analysis.visual_tokens.making import Look, Making, behind, deep
 from analysis.visual_tokens.plain import cells_of, spread
 from analysis.visual_tokens.plan import VisualPlan
 from analysis.visual_tokens.reading import Reading
@@ -34,40 +35,45 @@ def must_drop(
     keep: Keep = 64,
     alike: Annotated[float, Range(-1, 1, 0.05)] = 0.8,
     balance: Annotated[float, Range(0.1, 100)] = 1.0,
+    layers: tuple[int, ...] = (),
     look: Look | None = None,
 ) -> VisualPlan:
     """Which visual tokens stay when like neighbours merge first and two thresholds on the words' attention fall together.
+
+    While the answer is written, new words see in no layer from the first threshold on what the last one has dropped.
 
     Args:
         capture: with weights of vision tower and decoder, and hidden states of the decoder.
         keep: how many visual tokens the last layer reads; the thresholds are set so that it is met.
         alike: the mean cosine from which on a window of three by three becomes one token.
         balance: the threshold on the share of all words' attention, as a multiple of that on the strongest word's.
+        layers: whose attention decides, and behind which tokens go; by default those of the release (2, 6, 10, 14 of 32),
+            scaled to the depth.
         look: edits to a capture under them, so that later steps read what is left.
     """
     making = Making(capture, look)
     first = making.first
-    keys = best(first.from_class(-2), int(KEY_SHARE * len(first.image)))
-    places = deep(first.depth, (2, 6, 10, 14), 32)
+    keys = best(first.from_class(-1), ceil(KEY_SHARE * len(first.image)))
+    places = layers or behind(first.depth, (2, 6, 10, 14), 32)
     counts = falling(len(first.image), keep, len(places) + 1)
     making.merge(0, even_windows(first, alike, len(first.image) - counts[0], keys))
     for layer, count in zip(places, counts[1:], strict=True):
-        given = making.attention(layer - 1, first.text).mean(0)
+        given = making.attention(layer, first.text).mean(0)
         rank = np.maximum(given.sum(0) / max(given.sum(), 1e-12) / balance, given.max(0))
-        making.keep(layer, best(np.where(making.alive, np.where(keys, 1e6 + rank, rank), -np.inf), count))
+        making.keep(layer + 1, best(np.where(making.alive, np.where(keys, 1e6 + rank, rank), -np.inf), count))
     said = (
-        "Windows are merged before the decoder, by their projected features; both thresholds are scaled to meet the budget; "
-        "dropping while the answer is written is left out."
+        "Windows are merged before the decoder, by their projected features, where the release merges behind the first vision "
+        "layer; both thresholds are scaled to meet the budget. What new words no longer see still lies in the caches."
     )
-    return making.plan("must_drop", said)
+    return making.plan("must_drop", said, forgotten=tuple(range(places[0], places[-1] + 1)))
 
 
 @method(
-    title="A threshold that each image sets (after ATP-LLaVA)",
+    title="A threshold that each image sets in each layer (after ATP-LLaVA)",
     kind="visual tokens",
     cites=("ye2024atp",),
     needs={"weights", "text", "grid"},
-    range="visual tokens left from one decoder layer on, at most the budget",
+    range="visual tokens left in the last decoder layer, at most the budget",
     misleads="The original learns its thresholds; here a share of all importance stands in for them, which is our own rule.",
 )
 def instance_threshold(
@@ -76,31 +82,45 @@ def instance_threshold(
     keep: Keep = 64,
     mass: Annotated[float, Range(0.05, 1, 0.05)] = 0.8,
     spatial: Annotated[float, Range(0, 1, 0.05)] = 0.25,
-    layer: Annotated[int, Range(1, 64)] = 2,
+    layers: tuple[int, ...] = (),
+    look: Look | None = None,
 ) -> VisualPlan:
-    """Which visual tokens stay when an image keeps the fewest that hold a share of all importance, some of them evenly spread.
+    """Which visual tokens stay when each layer keeps the fewest that hold a share of all importance, some evenly spread.
 
     Importance is the attention that a token gets from visual tokens plus what it gets from words, each as a share.
 
     Args:
         capture: with the weights of the decoder.
-        keep: how many visual tokens stay at most.
+        keep: how many visual tokens the last layer reads at most; earlier layers are allowed more.
         mass: the share of importance that is to be held; 1 keeps as many as `keep` allows.
         spatial: the share of the tokens that is spread evenly over the image instead.
-        layer: at whose entry the others go.
+        layers: at whose entry the others go; by default after a quarter, half and three quarters of the decoder.
+        look: edits to a capture under them, so that later layers read what is left.
     """
-    making = Making(capture)
+    making = Making(capture, look)
     first = making.first
-    given = making.attention(layer - 1, first.image).mean(0)
-    own = given.sum(0) / np.maximum((given > 0).sum(0), 1)
-    cross = making.attention(layer - 1, first.text).mean((0, 1))
-    scores = own / max(own.sum(), 1e-12) + cross / max(cross.sum(), 1e-12)
-    enough = len(scores) if mass >= 1 else 1 + int(np.searchsorted(np.cumsum(-np.sort(-scores)) / scores.sum(), mass - 1e-12))
-    count = min(enough, keep, len(scores))
-    even = spread(first.places, round(spatial * count))
-    making.keep(layer, even | best(np.where(even, -np.inf, scores), count - int(even.sum())))
-    said = "Learned thresholds and their training are left out; the equations of the paper were not read."
+    places = layers or deep(first.depth, (1, 2, 3), 4)
+    for layer, most in zip(places, falling(len(first.image), keep, len(places)), strict=True):
+        scores = _importance(making, layer - 1)
+        held = np.cumsum(-np.sort(-scores)) / max(scores.sum(), 1e-12)
+        enough = len(scores) if mass >= 1 else 1 + int(np.searchsorted(held, mass - 1e-12))
+        count = min(enough, most, int(making.alive.sum()))
+        left = np.flatnonzero(making.alive)
+        even = np.zeros(len(scores), bool)
+        even[left[spread(first.places[left], round(spatial * count))]] = True
+        rest = np.where(making.alive & ~even, scores, -np.inf)
+        making.keep(layer, even | best(rest, count - int(even.sum())))
+    said = "Learned thresholds and their training are left out, the layers are ours, and the paper's equations were not read."
     return making.plan("instance_threshold", said)
+
+
+def _importance(making: Making, layer: int) -> np.ndarray:
+    """[N] what a visual token gets from visual tokens and what it gets from words, each as a share of all."""
+    first = making.first
+    given = making.attention(layer, first.image[making.alive]).mean(0)
+    own = given.sum(0) / np.maximum((given > 0).sum(0), 1)
+    cross = making.attention(layer, first.text).mean((0, 1))
+    return own / max(own.sum(), 1e-12) + cross / max(cross.sum(), 1e-12)
 
 
 def even_windows(first: Reading, alike: float, most: int, protected: np.ndarray) -> np.ndarray:

@@ -44,7 +44,8 @@ def hired(capture: Capture, *, keep: Keep = 64, alpha: Annotated[float, Range(0,
     weights = np.array([float(told[_inside(first, whole, crop)].sum()) for crop in crops])
     given = _two_shares(first, keep, alpha, whole, crops, weights)
     making.keep(0, _spent(first, given, late))
-    return making.plan("hired", PROJECTED)
+    said = "Tokens of the whole image are counted tile by tile, where the release counts horizontal strips of it. "
+    return making.plan("hired", said + PROJECTED)
 
 
 @method(

@@ -141,7 +141,12 @@ class MergeTokens(Edit):
 
 @dataclass(frozen=True)
 class Skip(Edit):
-    """Leave a block's attention, its MLP, or both out of the residual stream."""
+    """Leave a block's attention, its MLP, or both out of the residual stream, for all tokens or for those of `where.queries`.
+
+    Tokens that skip one branch get nothing from it; the others still see them. Tokens that skip both go round the block:
+    the others run through it without them, as in a mixture of depths, keys and caches included, and they come back behind
+    it as they were. In a generation `where.phase="prompt"` sends tokens of the prompt round.
+    """
 
     part: Literal["attention", "mlp", "both"] = "both"
     stage: ClassVar[Stage] = "residual"
@@ -149,3 +154,8 @@ class Skip(Edit):
     def __post_init__(self) -> None:
         if self.part not in ("attention", "mlp", "both"):
             raise ValueError(f"part must be 'attention', 'mlp' or 'both'. Got {self.part!r} instead.")
+
+    @property
+    def goes_round(self) -> bool:
+        """Whether some tokens go round the block while the others run through it."""
+        return self.part == "both" and self.where.queries != "all"

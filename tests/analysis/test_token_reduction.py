@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import model_adapters as ma
-from analysis import token_reduction
+from analysis import token_making
 from analysis.token_reduction import ats, class_top, even_tokens, evit, mctf, random_tokens, tome
 from analysis.token_steps import cosine, keep_top_and_fuse, matched, multi_criteria, numbered, sampled
 from model_adapters.edits import DropTokens, MergeTokens
@@ -29,7 +29,8 @@ def capture(rng):
     arrays = lambda: [rng.standard_normal((H, T, D)) for _ in range(L)]  # noqa: E731
     made = hand_made([random_weights(rng, H, T) for _ in range(L)], grid=(G, G), keys=arrays())
     values = ma.BySite(dict(zip(made.sites, arrays(), strict=True)))
-    return ma.Capture(**{**made.__dict__, "values": values})
+    hidden = {("vision", n): rng.standard_normal((T, D)).astype(np.float32) for n in range(L)}
+    return ma.Capture(**{**made.__dict__, "values": values, "hidden": hidden})
 
 
 def test_layers_are_the_originals_scaled_to_the_depth(capture, monkeypatch):
@@ -38,10 +39,10 @@ def test_layers_are_the_originals_scaled_to_the_depth(capture, monkeypatch):
 
     assert steps(tome) == list(range(L)) and steps(mctf, merged=2) == list(range(1, L))
     assert steps(ats, samples=20) == list(range(1, L)), "the last three quarters"
-    monkeypatch.setattr(token_reduction, "_layers", lambda capture: list(range(12)))
-    assert token_reduction.later(capture, 3 / 12) == tuple(range(3, 12)), "ATS: blocks 3 to 11 of 12"
-    assert token_reduction.later(capture, 1 / 12) == tuple(range(1, 12)), "MCTF: layers 1 to 11 of 12"
-    assert token_reduction.quarters(capture) == (3, 6, 9)
+    monkeypatch.setattr(token_making, "layers_of_tower", lambda capture: list(range(12)))
+    assert token_making.later(capture, 3 / 12) == tuple(range(3, 12)), "ATS: blocks 3 to 11 of 12"
+    assert token_making.later(capture, 1 / 12) == tuple(range(1, 12)), "MCTF: layers 1 to 11 of 12"
+    assert token_making.quarters(capture) == (3, 6, 9)
 
 
 def test_evit_counts_are_one_plus_kept_plus_fused(capture):
@@ -182,7 +183,7 @@ def test_keeping_all_changes_nothing(capture):
 def test_plans_run_on_a_model_and_looking_again_gives_the_same_counts(tiny_vit, picture, method):
     model = ma.wrap(tiny_vit, name="tiny")
     inputs = model.prepare(picture)
-    want = {"queries", "values"}
+    want = {"hidden", "queries", "values"}
     capture = ma.capture(model, inputs, want=want)
     options = {"samples": 9} if method is ats else {}
     plan = method(capture, layers=(0, 1), **options)

@@ -15,7 +15,7 @@ from analysis.evaluation.yes_no import parse_official
 from analysis.visual_tokens import dropping
 from tests.zoo import hf
 from tests.zoo.shake import scene
-from ui.fewer_survivors import _packed, panels_of
+from ui.fewer_survivors import _bits, _packed, panels_of
 from ui.jobs import Progress
 from ui.pictures import picture
 from ui.results import fewer, fewer_curves, fix_snippet
@@ -77,6 +77,11 @@ def test_what_is_sent_to_the_browser_is_the_numbers(capture):
     found = fewer.survival(capture, Pruner("progressive"))
     sent = np.frombuffer(base64.b64decode(_packed(found.own)), np.uint8).reshape(found.own.shape)
     assert np.array_equal(sent, found.own)
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(_bits(found.reads)), np.uint8))[: found.reads.size]
+    assert np.array_equal(bits.reshape(found.reads.shape), found.reads)
+    back = ~found.reads[:, :-1] & found.reads[:, 1:]
+    assert back.any(), "tokens come back, so how many layers read one does not say which"
+    assert np.array_equal(found.reads.sum(1), found.own) and fewer.survival(capture, Pruner("fastv")).reads is None
 
 
 def test_with_all_tokens_nothing_changes(model, inputs, capture, full):

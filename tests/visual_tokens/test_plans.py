@@ -17,10 +17,10 @@ from tests.visual_tokens.small import LVLMS, asked, depth_of, image_of, rows_of,
 
 UNBUDGETED = {"visual_window", "visual_heads", "visual_exit", "look_m", "ranking_similarity", "search_budgets"}
 PRUNERS = tuple(m.name for m in methods("visual tokens") if m.name not in UNBUDGETED)
-AT_MOST = {"pooled_visual", "instance_threshold"}
+AT_MOST = {"pooled_visual", "instance_threshold", "repetitiveness"}
 MERGING = {"sparse_vlm", "must_drop", "pooled_visual", "tome_visual", "aim"}
 MODELS = ("bundled:lvlm", *LVLMS)
-CLASS_SCORES = {"faster_vlm", "vtc_cls", "hired", "global_com", "must_drop"}
+CLASS_SCORES = {"faster_vlm", "vtc_cls", "hired", "global_com", "must_drop", "repetitiveness"}
 REFUSED = {
     "qwen2_5_vl": dict.fromkeys(CLASS_SCORES, "a class token in the vision tower is needed"),
     "paligemma": dict.fromkeys(CLASS_SCORES, "a class token in the vision tower is needed"),
@@ -33,7 +33,7 @@ REFUSED = {
 
 
 def made(method: str, name: str, keep: int) -> vt.VisualPlan:
-    shallow = method in ("fastv", "instance_threshold") and depth_of(name) == 2
+    shallow = method == "fastv" and depth_of(name) == 2
     return find(method).function(seen(name), keep=keep, **({"layer": 1} if shallow else {}))
 
 
@@ -51,8 +51,13 @@ def test_a_pruner_keeps_its_budget_or_says_why_it_cannot(method, name):
     assert list(plan.counts) == sorted(plan.counts, reverse=True)
     model, inputs = asked(name)
     real = ma.run(model, inputs, vt.dropping(plan))[0]
-    assert len(real) == len(rows_of(name)) - len(plan) + plan.kept
-    if (plan.into >= 0).sum() == plan.alive.sum():
+    back = 0 if plan.rounds is None else plan.rounds[-1].sum()
+    assert len(real) == len(rows_of(name)) - len(plan) + plan.kept + back
+    if back:
+        assert method == "progressive"
+        with pytest.raises(ValueError, match="sends tokens round layers, which no mask can do"):
+            vt.masking(plan)
+    elif not plan.merges:
         masked = ma.run(model, inputs, vt.masking(plan))[0]
         torch.testing.assert_close(real[-1], masked[-1], atol=2e-5, rtol=1e-4)
         assert float((masked[-1] - ma.run(model, inputs)[0, -1]).abs().max()) > 1e-4
@@ -62,7 +67,7 @@ def test_a_pruner_keeps_its_budget_or_says_why_it_cannot(method, name):
 
 @pytest.mark.parametrize("method", PRUNERS)
 def test_a_full_budget_is_nothing_at_all(method):
-    more = {"mass": 1.0} if method == "instance_threshold" else {}
+    more = {"instance_threshold": {"mass": 1.0}, "repetitiveness": {"crowd": 1.0}}.get(method, {})
     plan = find(method).function(seen("bundled:lvlm"), keep=144, **more)
     assert plan.steps == () and vt.dropping(plan) == () and plan.mean_kept == 144
 

@@ -73,16 +73,56 @@ def test_vtc_cls_sums_over_all_layers_but_the_last():
     assert stayed(plan) == top([sum(s) for s in zip(*layers, strict=True)], KEEP)
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "instructblip"])
-def test_what_repeats_itself_goes(name):
-    hidden = seen(name).hidden["decoder", 0][image_of(name)].astype(float)
-    count, alike, repeated = len(hidden), 0.1, []
-    for i in range(count):
-        others = [hidden[i] @ hidden[j] / np.linalg.norm(hidden[i]) / np.linalg.norm(hidden[j]) for j in range(count) if j != i]
-        repeated.append((sum(c > alike for c in others), np.mean(others)))
-    keep = count // 3
-    expected = set(sorted(range(count), key=lambda i: repeated[i])[:keep])
-    assert stayed(vt.before_decoder.repetitiveness(seen(name), keep=keep, alike=alike)) == expected
+def keys_of(name: str, layer: int) -> list[np.ndarray]:
+    """The mean over a token's patches of their keys, heads side by side."""
+    capture, site, own = seen(name), at_layer(name, "vision", layer), rows_of(name)
+    layout, keys = capture.layouts[site], capture.keys[site].astype(float)
+    found = []
+    for row in image_of(name):
+        x0, y0, x1, y1 = own.boxes[row]
+        inside = []
+        for key in range(len(layout.keys)):
+            a0, b0, a1, b1 = layout.keys.boxes[key]
+            placed = layout.keys.roles[key] == "patch" and layout.keys.tile[key] == own.tile[row]
+            if placed and x0 - 1e-3 <= (a0 + a1) / 2 <= x1 + 1e-3 and y0 - 1e-3 <= (b0 + b1) / 2 <= y1 + 1e-3:
+                inside.append(np.concatenate([head[key] for head in keys]))
+        found.append(np.mean(inside, axis=0))
+    return found
+
+
+@pytest.mark.parametrize("name", WITH_CLASS)
+def test_dense_tiles_keep_more_and_the_class_token_says_which(name):
+    keys, scores, tiles = keys_of(name, -2), class_scores(name, -2), rows_of(name).tile[image_of(name)]
+    alike, crowd = 0.3, 0.25
+    wanted = {}
+    for tile in dict.fromkeys(tiles.tolist()):
+        own = [i for i in range(len(keys)) if tiles[i] == tile]
+        repeated = 0
+        for i in own:
+            cosines = [keys[i] @ keys[j] / np.linalg.norm(keys[i]) / np.linalg.norm(keys[j]) for j in own if j != i]
+            repeated += sum(c > alike for c in cosines) > crowd * len(cosines)
+        wanted[tile] = max(len(own) - repeated, 1)
+    assert min(wanted.values()) < (tiles == tiles[0]).sum(), "the threshold finds repetition"
+    plan = vt.before_decoder.repetitiveness(seen(name), keep=4096, alike=alike, crowd=crowd)
+    expected = set()
+    for tile, count in wanted.items():
+        own = [i for i in range(len(keys)) if tiles[i] == tile]
+        expected |= {own[i] for i in top([scores[i] for i in own], count)}
+    assert stayed(plan, 0) == stayed(plan) == expected
+    fewer = vt.before_decoder.repetitiveness(seen(name), keep=len(expected) // 2, alike=alike, crowd=crowd)
+    assert fewer.kept == len(expected) // 2
+    for tile, count in wanted.items():
+        left = sum(tiles[i] == tile for i in stayed(fewer))
+        assert left <= count and abs(left - count * fewer.kept / len(expected)) < 2
+
+
+def test_density_is_the_share_that_is_not_repeated():
+    """Planted truth: a crowd of twins in a field of different keys."""
+    vectors = np.eye(20)
+    vectors[5:13] = vectors[5]
+    assert vt.before_decoder.density(vectors, 0.9, 0.1) == pytest.approx(12 / 20)
+    assert vt.before_decoder.density(vectors, 0.9, 0.5) == 1, "seven of nineteen others are no half"
+    assert vt.before_decoder.density(np.ones((8, 3)), 0.9, 0.5) == 1 / 8, "one is always kept"
 
 
 @pytest.mark.parametrize("name", WITH_DECODER)
@@ -111,18 +151,18 @@ def test_sparse_vlm_asks_words_that_resemble_the_image(name):
         each = np.exp([hidden[v] @ hidden[t] for t in words])
         likeness += each / each.sum() / len(image)
     raters = [t for t, r in zip(words, likeness, strict=True) if r > likeness.mean()]
-    plan = vt.in_decoder.sparse_vlm(seen(name), keep=KEEP, layers=(1,), recycle=False)
+    plan = vt.in_decoder.sparse_vlm(seen(name), keep=KEEP, layers=(0,), recycle=False)
     assert stayed(plan, 1) == top(readings(name, 0, raters), KEEP)
 
 
 def test_recycled_clusters_fill_the_budget_exactly():
-    plan = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=30, layers=(1,))
-    own = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=26, layers=(1,), recycle=False)
-    # 144 tokens: 26 stay, int(0.3 * 118) = 35 of the others return as 35 // 10 + 1 = 4 means.
+    plan = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=30, layers=(0,))
+    own = vt.in_decoder.sparse_vlm(seen("bundled:lvlm"), keep=26, layers=(0,), recycle=False)
+    # 144 tokens: 26 stay, int(0.3 * 118) + 1 = 36 of the others return as 36 // 10 + 1 = 4 means.
     assert plan.kept == 30 and stayed(own) <= stayed(plan)
     into = plan.into[1]
     sizes = [int((into == leader).sum()) for leader in stayed(plan)]
-    assert sum(sizes) == 26 + 35 and sizes.count(1) >= 26 and (into == -1).sum() == 144 - 61
+    assert sum(sizes) == 26 + 36 and sizes.count(1) >= 26 and (into == -1).sum() == 144 - 62
     hidden = seen("bundled:lvlm").hidden["decoder", 1][image_of("bundled:lvlm")].astype(float)
     centres = sorted(stayed(plan) - stayed(own))
     for token in np.flatnonzero((into >= 0) & ~np.isin(np.arange(144), sorted(stayed(own)))):
@@ -210,46 +250,57 @@ def test_global_com_scores_tiles_by_themselves_and_by_the_whole_image(name):
         assert stayed(plan) & set(own.tolist()) == {int(own[i]) for i in top(scores.tolist(), left)}
 
 
-def test_must_drop_protects_key_tokens_and_drops_the_unread():
-    name = "llava"
-    keys = top(class_scores(name, -2), int(0.08 * 64))
-    words = [r for r in rows_of(name).where("question") if r > image_of(name).max()]
-    weights = seen(name).weights[at_layer(name, "decoder", 0)].astype(float).mean(0)
-    given = weights[np.ix_(words, image_of(name))]
-    rank = np.maximum(given.sum(0) / given.sum(), given.max(0))
-    plan = vt.thresholds.must_drop(seen(name), keep=KEEP, alike=1.0)
-    rank[sorted(keys)] = np.inf
-    assert stayed(plan) == top(rank.tolist(), KEEP) and keys <= stayed(plan)
-
-
-def test_an_image_sets_its_own_threshold():
+def test_each_layer_has_a_threshold_that_the_image_sets():
     name = "bundled:lvlm"
     image, words = image_of(name), [r for r in rows_of(name).where("question") if r > image_of(name).max()]
-    weights = seen(name).weights[at_layer(name, "decoder", 1)].astype(float).mean(0)
-    own = np.array([weights[image[n:], j].mean() for n, j in enumerate(image)])
-    cross = np.array([weights[words, j].mean() for j in image])
-    scores = own / own.sum() + cross / cross.sum()
-    total, count = 0.0, 0
-    for value in sorted(scores, reverse=True):
-        total, count = total + value, count + 1
-        if total >= 0.5 * scores.sum():
-            break
-    plan = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.5, spatial=0.0)
-    assert 1 < count < len(image) and stayed(plan) == top(scores.tolist(), count)
-    mixed = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.5, spatial=0.5)
-    assert mixed.kept == count and stayed(vt.plain.uniform_visual(seen(name), keep=round(count / 2))) <= stayed(mixed)
+    left, expected = list(range(len(image))), []
+    for layer in (1, 3):
+        weights = seen(name).weights[at_layer(name, "decoder", layer - 1)].astype(float).mean(0)
+        own = np.array([weights[[image[m] for m in left if m >= n], image[n]].mean() for n in left])
+        cross = np.array([weights[words, image[n]].mean() for n in left])
+        scores = own / own.sum() + cross / cross.sum()
+        total, count = 0.0, 0
+        for value in sorted(scores, reverse=True):
+            total, count = total + value, count + 1
+            if total >= 0.6 * scores.sum():
+                break
+        left = sorted(left[i] for i in top(scores.tolist(), count))
+        expected.append(set(left))
+    plan = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.6, spatial=0.0, layers=(1, 3))
+    assert stayed(plan, 1) == stayed(plan, 2) == expected[0] and stayed(plan, 3) == stayed(plan) == expected[1]
+    assert 1 < len(expected[1]) < len(expected[0]) < len(image)
+    once = vt.thresholds.instance_threshold(seen(name), keep=1000, mass=0.6, spatial=0.5, layers=(1,))
+    even = vt.plain.uniform_visual(seen(name), keep=round(len(expected[0]) / 2))
+    assert once.kept == len(expected[0]) and stayed(even) <= stayed(once)
+    assert [s.layer for s in vt.thresholds.instance_threshold(seen(name), keep=9).steps] == [2, 3, 4], "quarters of six layers"
 
 
-def test_later_layers_read_what_is_left():
+def test_tokens_that_go_round_a_layer_come_back():
+    name = "bundled:lvlm"
+    plan = vt.in_decoder.progressive(seen(name), keep=30)
+    last = [len(rows_of(name)) - 1]
+    assert plan.steps == () and plan.there.all()
+    for layer in range(1, depth_of(name)):
+        assert stayed(plan, layer) == top(readings(name, layer, last), int(plan.counts[layer]))
+    assert list(plan.counts) == sorted(plan.counts, reverse=True) and plan.kept == 30
+    back = [stayed(plan, layer) - stayed(plan, layer - 1) for layer in range(1, depth_of(name))]
+    assert any(back), "some tokens run through a layer behind one that they went round"
+
+
+def test_later_layers_read_what_ran_through():
     model, inputs = asked("bundled:lvlm")
     plan = vt.in_decoder.progressive(seen("bundled:lvlm"), keep=10, look=lambda edits: ma.capture(model, inputs, edits=edits))
-    image, last = image_of("bundled:lvlm"), len(rows_of("bundled:lvlm")) - 1
+    image, count = image_of("bundled:lvlm"), len(rows_of("bundled:lvlm"))
     assert list(plan.counts) == sorted(plan.counts, reverse=True) and plan.kept == 10
-    # The same model with the same tokens hidden, not gone: its attention to them is 0, to the others the same.
-    hidden = ma.capture(model, inputs, edits=vt.masking(plan))
+    under = ma.capture(model, inputs, edits=vt.dropping(plan), want={"hidden"})
     for layer in range(1, depth_of("bundled:lvlm")):
-        site = at_layer("bundled:lvlm", "decoder", layer - 1)
-        scores = np.where(plan.alive[layer - 1], hidden.weights[site].astype(float)[:, last, image].mean(0), -1)
+        site = at_layer("bundled:lvlm", "decoder", layer)
+        assert under.weights[site].shape[-1] == count - len(image) + plan.counts[layer]
+        before, after = (under.hidden["decoder", n][image[~plan.alive[layer]]] for n in (layer, layer + 1))
+        assert layer + 1 == depth_of("bundled:lvlm") or np.array_equal(before, after) and len(before)
+        # Everyone runs through this layer and the later ones: what would be read there.
+        earlier = [e for e in vt.dropping(plan) if e.where.layers[0] < layer]
+        scores = ma.capture(model, inputs, edits=earlier).weights[site].astype(float)[:, -1, image].mean(0)
         assert stayed(plan, layer) == top(scores.tolist(), int(plan.counts[layer]))
 
 

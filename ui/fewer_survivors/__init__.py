@@ -66,6 +66,7 @@ def survivors(
         "panels": [{"title": p.title, "picture": p.picture, "tokens": list(p.tokens)} for p in panels],
         "boxes": [[round(float(v), 1) for v in box] if np.isfinite(box).all() else None for box in _boxes(found)],
         "depth": found.depth, "amounts": list(found.amounts), "own": _packed(found.own), "lasts": _packed(found.lasts),
+        "reads": "" if found.reads is None else _bits(found.reads),
         "counts": found.counts.tolist(), "start": found.amounts.index(amount), "height": height,
         "said": [found.pruner.said(each, len(found.plan)) for each in found.amounts],
     }  # fmt: skip
@@ -102,6 +103,11 @@ def _shared(one: np.ndarray, other: np.ndarray) -> float:
 
 def _boxes(found: Survival) -> np.ndarray:
     return found.plan.rows.boxes[found.plan.image]
+
+
+def _bits(flags: np.ndarray) -> str:
+    """[B, depth, N] yes or no, row by row, eight to a byte, as a text."""
+    return base64.b64encode(np.packbits(flags.ravel()).tobytes()).decode()
 
 
 def _packed(numbers: np.ndarray) -> str:

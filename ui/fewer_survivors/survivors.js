@@ -29,6 +29,7 @@ class Board {
     this.data = data;
     this.own = unpacked(data.own);
     this.lasts = unpacked(data.lasts);
+    this.reads = data.reads ? unpacked(data.reads) : null;
     this.amount.max = data.amounts.length - 1;
     this.layer.max = data.depth - 1;
     if (!before || before.depth !== data.depth || !this.touched) this.depth = data.depth - 1;
@@ -107,14 +108,20 @@ class Board {
       pen.fillStyle = ground;
       for (const token of tokens) {
         const box = this.data.boxes[token];
-        if (!box || this.own[start + token] > this.depth) continue;
-        const merged = this.lasts[start + token] > this.depth;
+        if (!box || this.isRead(start, token, all)) continue;
+        const merged = !this.reads && this.lasts[start + token] > this.depth;
         const [x0, y0, x1, y1] = box.map((edge) => Math.round(edge * scale));
         pen.globalAlpha = merged ? 0.45 : 0.88;
         pen.fillRect(x0, y0, x1 - x0, y1 - y0);
       }
       canvas.setAttribute("aria-label", `${this.kept.textContent} visual tokens; ${this.left}`);
     });
+  }
+
+  isRead(start, token, all) {
+    if (!this.reads) return this.own[start + token] > this.depth;
+    const bit = (this.at * this.data.depth + this.depth) * all + token;
+    return (this.reads[bit >> 3] >> (7 - (bit & 7))) & 1;
   }
 
   say(event, number) {

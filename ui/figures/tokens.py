@@ -85,4 +85,4 @@ def _(result: TokenPlan, look: Look) -> go.Figure:
             hovertemplate="%{x}: %{y} tokens<extra></extra>",
         )
     )
-    return framed(figure, x="After the attention of", y="Tokens that are left")
+    return framed(figure, x="After the step in", y="Tokens that are left")

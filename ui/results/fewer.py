@@ -140,6 +140,8 @@ class Survival:
     """[B, depth] how many visual tokens each layer reads."""
     plan: VisualPlan
     """The plan with the largest budget: rows and places are the same in all."""
+    reads: np.ndarray | None = None
+    """[B, depth, N] bool: which layer reads each token as itself; given where tokens that a layer does not read come back."""
 
     @property
     def depth(self) -> int:
@@ -172,9 +174,10 @@ def survival(capture: ma.Capture, pruner: Pruner, report: Callable[[float], None
     for number, amount in enumerate(amounts):
         report(number / len(amounts))
         plans.append(pruner.plan(capture, amount))
+    returning = any(plan.rounds is not None for plan in plans)
     return Survival(
-        pruner, amounts, np.stack([plan.alive.sum(0) for plan in plans]), np.stack([(plan.into >= 0).sum(0) for plan in plans]),
-        np.stack([plan.counts for plan in plans]), plans[-1],
+        pruner, amounts, np.stack([plan.alive.sum(0) for plan in plans]), np.stack([plan.lasting.sum(0) for plan in plans]),
+        np.stack([plan.counts for plan in plans]), plans[-1], np.stack([plan.alive for plan in plans]) if returning else None,
     )  # fmt: skip
 
 
@@ -190,7 +193,8 @@ class Reduced:
     """How many tokens the answers begin with in common."""
     agrees: bool
     masked_differs: float | None
-    """Largest difference of a log-probability of the first new token between dropping and hiding; None where tokens merge."""
+    """Largest difference of a log-probability of the first new token between dropping and hiding; None where tokens merge or go
+    round layers."""
 
     @property
     def sequence(self) -> tuple[int, int]:
@@ -228,7 +232,7 @@ def divergence(full: ma.Generation, other: ma.Generation) -> float:
 
 
 def _masked_differs(model: ma.Model, inputs: ma.Inputs, plan: VisualPlan) -> float | None:
-    if (plan.into >= 0).sum() != plan.alive.sum():
+    if plan.merges or plan.rounds is not None:
         return None
     one, two = (log_softmax(_first(ma.run(model, inputs, how(plan)))) for how in (dropping, masking))
     return float(np.abs(one - two).max())

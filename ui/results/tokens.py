@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from model_adapters import Inputs, Model, Subject
     from model_adapters.edits import Edit
 
-WANTED = frozenset({"queries", "values"})
+WANTED = frozenset({"hidden", "queries", "values"})
 SIDE = 176
 """Pixels of a picture of the strip."""
 FADED = 0.12

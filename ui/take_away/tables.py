@@ -269,8 +269,8 @@ def _(result: TokenPlan) -> Table:
 
 @table.register
 def _(result: VisualPlan) -> Table:
-    """In whose place each visual token is in each layer; -1 once it is gone."""
-    return melted({"part_of": result.into}, layer=range(result.depth), row=result.image)
+    """In whose place each visual token is in each layer, -1 once it is gone; and whether the layer reads it."""
+    return melted({"part_of": result.into, "read": result.lasting}, layer=range(result.depth), row=result.image)
 
 
 @table.register

@@ -78,7 +78,7 @@ class Case:
     @cached_property
     def whole(self) -> ma.Capture:
         """All tokens, with what token reduction reads; no gradients."""
-        return ma.capture(self.model, self.inputs, want=("values", "queries"))
+        return ma.capture(self.model, self.inputs, want=("hidden", "values", "queries"))
 
     @cached_property
     def ablated(self) -> ma.Ablation:

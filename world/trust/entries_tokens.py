@@ -26,7 +26,7 @@ CALIBRATION = 12
 
 def look_at(case: Case) -> Look:
     """Edits -> a capture of this picture under them."""
-    return lambda edits: ma.capture(case.model, case.inputs, edits=edits, want=("values", "queries"))
+    return lambda edits: ma.capture(case.model, case.inputs, edits=edits, want=("hidden", "values", "queries"))
 
 
 def lefts(budget: int) -> tuple[int, ...]:

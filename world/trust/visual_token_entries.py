@@ -31,7 +31,7 @@ BEFORE = {
     "VTC-CLS: class token, many layers": "vtc_cls",
     "HiRED on one tile": "hired",
     "GlobalCom2 on one tile": "global_com",
-    "least like the rest": "repetitiveness",
+    "density, then class token, at most": "repetitiveness",
     "likest pairs merged": "tome_visual",
 }
 INSIDE = {
@@ -41,13 +41,13 @@ INSIDE = {
     "SparseVLM: words like the image": "sparse_vlm",
     "MustDrop: merged, then thresholds": "must_drop",
     "the image's own threshold, at most": "instance_threshold",
-    "along a cosine": "progressive",
+    "along a cosine, others go round": "progressive",
     "AIM: merged, then by page rank": "aim",
 }
 STAGES = {"accuracy, dropped before the decoder": BEFORE, "accuracy, dropped inside the decoder": INSIDE}
 BASELINES = ("random_visual", "uniform_visual")
 LAYER = 2
-LOOKING = ("sparse_vlm", "must_drop", "progressive", "aim")
+LOOKING = ("sparse_vlm", "must_drop", "instance_threshold", "progressive", "aim")
 """Those whose later steps read the reduced model."""
 
 
