@@ -116,6 +116,9 @@ def followed(
 
 
 def _replaced(args: tuple, old: torch.Tensor, new: torch.Tensor) -> tuple:
-    return tuple(
-        new if one is old else type(one)(_replaced(tuple(one), old, new)) if isinstance(one, (tuple, list)) else one for one in args
-    )
+    def exchanged(one: Any) -> Any:
+        if isinstance(one, (tuple, list)):
+            return type(one)(_replaced(tuple(one), old, new))
+        return new if one is old else one
+
+    return tuple(exchanged(one) for one in args)

@@ -68,7 +68,8 @@ class Staged:
 
     def weights_used(self, weights: torch.Tensor, stages: Stages, site: Site, fold: Fold) -> torch.Tensor:
         """Edited weights of a site whose model changes them after the softmax, as they meet the values."""
-        scope = self._scope_of(site, fold.windows, *weights.shape[-2:], slice(0, weights.shape[-2]), weights.device)
+        queries, keys = weights.shape[-2:]
+        scope = self._scope_of(site, fold.windows, queries, keys, slice(0, queries), weights.device)
         made = fold.open(weights.float())
         for edit in stages["weights"]:
             made = edit(made, scope)

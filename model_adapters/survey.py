@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 from typing import Any
 
 import torch
@@ -216,7 +217,7 @@ class Survey(TorchFunctionMode, Observer):
         """Followed weights are multiplied: with values, if the product sums over the axis of the softmax."""
         key = known.count + event.dim
         for query in range(known.count):
-            order = (*(i for i in range(known.count) if i not in (query, key)), query, key)
+            order = _ordered(known.count, query, key)
             if query != key and (read := _read(known, order, func, args, kwargs, weights)) is not None:
                 event.orders.append(order)
                 event.values = read.values.shape[-1]
@@ -229,10 +230,11 @@ class Survey(TorchFunctionMode, Observer):
         Products of queries and keys sum over features and are as large as there are tokens; those of linear attention sum
         over tokens and meet the queries from the right.
         """
-        sizes, last = known.shape[-2:], known.count - 1
-        if all(_read(known, _ordered(known.count, key), func, args, kwargs, scores) is None for key in (last, last - 1)):
+        orders = [_ordered(known.count, q, k) for q, k in permutations(range(known.count), 2)]
+        order = next((o for o in orders if _read(known, o, func, args, kwargs, scores) is not None), None)
+        if order is None:
             return
-        pair = factors(func, args, kwargs)
+        sizes, pair = (known.shape[order[-2]], known.shape[order[-1]]), factors(func, args, kwargs)
         small = pair is not None and pair[0] is scores or known.width < min(sizes)
         tokens = _tokens(self.inputs.get(self.here, ()))
         small = small and (known.width != tokens or tokens in sizes)
@@ -249,18 +251,20 @@ class Survey(TorchFunctionMode, Observer):
         self, known: _Followed, func: Any, args: tuple, kwargs: dict, tensor: torch.Tensor, made: torch.Tensor
     ) -> None:
         axes = followed(func, args, kwargs, tensor, known, made)
-        if axes is not None and (axes or known.event is not None):
+        if axes is not None:
             self._followed.put(made, replace(known, axes=axes))
         elif known.event is not None and name_of(func) in ("mul", "rmul", "multiply") and made.numel() > tensor.numel():
             known.event.spread = True
 
 
-def _ordered(count: int, key: int) -> tuple[int, ...]:
-    """Axes with the given one of the last two at the end."""
-    return (*range(count - 2), *(i for i in (count - 2, count - 1) if i != key), key)
+def _ordered(count: int, query: int, key: int) -> tuple[int, ...]:
+    """All axes, those of queries and keys last."""
+    return (*(i for i in range(count) if i not in (query, key)), query, key)
 
 
-def _read(known: _Followed, order: tuple[int, ...], func: Any, args: tuple, kwargs: dict, tensor: torch.Tensor) -> Contraction | None:
+def _read(
+    known: _Followed, order: tuple[int, ...], func: Any, args: tuple, kwargs: dict, tensor: torch.Tensor
+) -> Contraction | None:
     """The product as one over weights whose axes are meant in this order."""
     axes = tuple(order.index(a) if a >= 0 else -1 for a in known.axes)
     return contraction(func, args, kwargs, tensor, axes, known.count) if axes else None

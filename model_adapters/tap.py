@@ -20,7 +20,15 @@ from model_adapters.blocks import Blocks
 from model_adapters.edits import Edit, check_edits
 from model_adapters.errors import AdapterError
 from model_adapters.events import (
-    MHA, SDPA, SOFTMAX, Sdpa, Softmax, attention_softmax, mha_arguments, sdpa_arguments, softmax_dtype,
+    MHA,
+    SDPA,
+    SOFTMAX,
+    Sdpa,
+    Softmax,
+    attention_softmax,
+    mha_arguments,
+    sdpa_arguments,
+    softmax_dtype,
 )  # fmt: skip
 from model_adapters.fold import Fold, declared_heads, fold_of, heads_of
 from model_adapters.labels import Label, Labels
@@ -222,7 +230,7 @@ class AttentionTap(TorchFunctionMode, Observer):
             return func(*args, **kwargs)
         fold = fold_of(tuple(scores.shape[:-2]), self.batch, heads, role.batch)
         self._provenance.tell(self.recorder, site, event, fold)
-        here = {**stages, "weights": () if late else stages["weights"]}
+        here: Stages = {**stages, "weights": [] if late else stages["weights"]}
         if not here["scores"] and not here["weights"]:
             made = func(*args, **kwargs)
         elif event.factorised:

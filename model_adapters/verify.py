@@ -134,7 +134,8 @@ def _notes(findings: Findings, sites: tuple[Site, ...], editable: int) -> tuple[
         notes.append(f"{len(sites)} of {whole} attention computations are seen; not seen: {some}{more}.")
     if findings.changed:
         notes.append(
-            f"The model changes its weights after the softmax (in {_few(findings.changed)}); shown are those that meet the values."
+            f"The model changes its weights after the softmax (in {_few(findings.changed)}); "
+            "shown are those that meet the values."
         )
     if findings.shared:
         notes.append(
@@ -154,8 +155,12 @@ _EFFECT = 1e-7
 
 
 def _praise(found: Report) -> str:
-    same = "the answer with and without looking is the same to the bit" if found.unchanged else "the answer is the same within rounding"
-    moved = "uniform attention changes it only inside (untrained weights)" if found.hidden_effect else "changing attention changes it"
+    same = "the answer is the same within rounding"
+    if found.unchanged:
+        same = "the answer with and without looking is the same to the bit"
+    moved = "changing attention changes it"
+    if found.hidden_effect:
+        moved = "uniform attention changes it only inside (untrained weights)"
     if found.uniform != found.uniform:
         moved = "it can be looked at, not edited"
     seen = f"{found.sites} attention computations seen" if not found.unseen else (
@@ -246,4 +251,5 @@ def _no_sites(model: Model) -> str:
     if told:
         more = f" and {len(told) - 1} more" if len(told) > 1 else ""
         return f"{model.name} computes no attention weights that can be seen: {told[0]}{more}."
-    return f"{model.name} has no attention ({type(model.module).__name__}): there is nothing to look at. A vision transformer would work."
+    kind = type(model.module).__name__
+    return f"{model.name} has no attention ({kind}): there is nothing to look at. A vision transformer would work."

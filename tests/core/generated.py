@@ -142,7 +142,9 @@ class Written(nn.Module):
             return scores.log_softmax(dim).exp()
         if writing in ("module", "sequential") and dim == -1:
             return self.soft(scores) if writing == "module" else self.attend(scores)
-        return {"tensor": scores.softmax, "torch": lambda d: torch.softmax(scores, d)}.get(writing, lambda d: F.softmax(scores, d))(dim)
+        if writing == "tensor":
+            return scores.softmax(dim)
+        return torch.softmax(scores, dim) if writing == "torch" else F.softmax(scores, dim=dim)
 
     def _post(self, weights: torch.Tensor) -> torch.Tensor:
         post, heads = self.recipe.post, 1 if self.recipe.fold == "b h" else 0
@@ -165,7 +167,8 @@ def _folded(side: torch.Tensor, fold: str) -> torch.Tensor:
     if "w" in fold:
         cut = side.unflatten(2, (2, -1))  # b h w t d
         return {
-            "(b w) h": lambda: cut.permute(0, 2, 1, 3, 4).flatten(0, 1), "(w b) h": lambda: cut.permute(2, 0, 1, 3, 4).flatten(0, 1),
+            "(b w) h": lambda: cut.permute(0, 2, 1, 3, 4).flatten(0, 1),
+            "(w b) h": lambda: cut.permute(2, 0, 1, 3, 4).flatten(0, 1),
             "b w h": lambda: cut.permute(0, 2, 1, 3, 4), "b h w": lambda: cut,
         }[fold]()  # fmt: skip
     return {

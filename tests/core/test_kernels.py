@@ -126,13 +126,13 @@ def test_multihead_attention_is_edited_as_its_formula_says(multihead):
 def test_multihead_attention_gives_values_heads_and_gradients(multihead):
     model, inputs = multihead
     x = inputs.tensors["x"]
-    capture = ma.capture(model, inputs, want={"queries", "values", "heads", "gradients"}, target=lambda logits: logits[:, 1].sum())
+    want = {"queries", "values", "heads", "gradients"}
+    capture = ma.capture(model, inputs, want=want, target=lambda logits: logits[:, 1].sum())
     shares = []
     answer, heads, (q, k, v) = by_formula(model, x, torch.ones(4), lambda w: shares.append(w.requires_grad_()) or shares[0])
     (gradient,) = torch.autograd.grad(answer[:, 1].sum(), shares)
-    for found, expected in (
-        (capture.queries, q), (capture.keys, k), (capture.values, v), (capture.head_outputs, heads), (capture.gradients, gradient),
-    ):  # fmt: skip
+    kept = (capture.queries, capture.keys, capture.values, capture.head_outputs, capture.gradients)
+    for found, expected in zip(kept, (q, k, v, heads, gradient), strict=True):
         close(torch.from_numpy(found[0]), expected.detach())
 
 
