@@ -40,6 +40,10 @@ _RETURNS = (
 """What the models of transformers return that are no classifiers, by the task in the name of the class."""
 
 
+class NoScores(AdapterError):
+    """An answer holds no scores of classes."""
+
+
 @dataclass(frozen=True)
 class Classes:
     """What a model's scores are of. False where its answer is no scores of classes."""
@@ -87,7 +91,7 @@ def why_not_scores(model: Model, shape: Sequence[int]) -> str:
 def class_scores(model: Model, answer: torch.Tensor) -> torch.Tensor:
     """[B, C] the scores in a model's answer; of a sequence those of the next token. Refused where it holds none."""
     if reason := why_not_scores(model, answer.shape):
-        raise AdapterError(reason)
+        raise NoScores(reason)
     if model.classes.of == "tokens":
         return answer.reshape(len(answer), -1, answer.shape[-1])[:, -1]
     return answer

@@ -65,16 +65,21 @@ WELL_KNOWN: dict[str, Kind] = {
 
 Built = tuple[nn.Module, Any, list[str]]
 
-_REFUSED = (OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError)
+_REFUSED = (
+    OSError, ValueError, LookupError, ImportError, RuntimeError, TypeError, AttributeError, AssertionError, ArithmeticError,
+)  # fmt: skip
+"""What transformers raises of a folder that holds no model, or one whose configuration makes none."""
 
 
 def build(name: str, source: str | Path, weights: str, seed: int, dtype: torch.dtype, device_map: Any) -> Built:
     """The module, its processor, and notes on what was found while loading."""
+    from huggingface_hub.errors import StrictDataclassError
+
     try:
         return _build(name, source, weights, seed, dtype, device_map)
     except AdapterError:
         raise
-    except _REFUSED as error:
+    except (*_REFUSED, StrictDataclassError) as error:
         raise AdapterError(_refusal(name, source, error)) from error
 
 

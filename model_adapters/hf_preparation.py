@@ -165,8 +165,9 @@ class ProcessorPreparation:
         try:
             return self.processor(**given, return_tensors="pt", **self.call)
         except _CANNOT as error:
+            told = str(error).rstrip(".")
             raise AdapterError(
-                f"{type(self.processor).__name__} cannot prepare this input: {error}. It may need more than an image and a text."
+                f"{type(self.processor).__name__} cannot prepare this input: {told}. It may need more than an image and a text."
             ) from error
 
     def _check(self, request: Request, frames: tuple) -> None:

@@ -26,7 +26,9 @@ def network_sentence(name: str, error: BaseException) -> str:
     if kinds & _ABSENT:
         return f"{name} does not exist, or it is private. Check the spelling."
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{name} could not be loaded: {lines[0]}"
+    if isinstance(error, KeyError):
+        return f"{name} could not be loaded: its configuration asks for {lines[0]}, which is not known."
+    return f"{name} could not be loaded: {' '.join(line.strip() for line in lines[: 2 if lines[0].endswith(':') else 1])}"
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

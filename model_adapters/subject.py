@@ -16,7 +16,7 @@ import torch
 
 from model_adapters.capture import capture, run
 from model_adapters.capturing import Capture
-from model_adapters.classes import class_scores, why_not_scores
+from model_adapters.classes import NoScores, class_scores
 from model_adapters.edits import Edit
 from model_adapters.errors import AdapterError
 from model_adapters.inputs import Inputs
@@ -75,8 +75,10 @@ class Subject:
         """The scores, or the sentence that says why there are none."""
         if not self.model.classes:
             return self.model.classes.why_not
-        answer = run(self.model, self.inputs)
-        return why_not_scores(self.model, answer.shape) or self._read(answer)[0].detach().float().cpu().numpy()
+        try:
+            return self.run()(())[0]
+        except NoScores as error:
+            return str(error)
 
     @cached_property
     def refusals(self) -> dict[str, str]:

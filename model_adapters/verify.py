@@ -175,9 +175,11 @@ def _plain_answer(model: Model, inputs: Inputs) -> torch.Tensor:
             return model.logits(model.forward(inputs))
     except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, KeyError, AttributeError) as error:
         shapes = {name: tuple(value.shape) for name, value in inputs.tensors.items() if isinstance(value, torch.Tensor)}
-        told = f"{error}" if isinstance(error, AdapterError) else f"{type(error).__name__}: {error}. It was given {shapes}."
+        told = str(error).rstrip(".")
+        if not isinstance(error, AdapterError):
+            told = f"{type(error).__name__}: {told}. It was given {shapes}"
         raise AdapterError(
-            f"{model.name} does not run on the test picture: {told} Check that the processor belongs to the model, or verify it "
+            f"{model.name} does not run on the test picture: {told}. Check that the processor belongs to the model, or verify it "
             "with inputs of your own: verify(model, inputs)."
         ) from error
 

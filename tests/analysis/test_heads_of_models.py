@@ -43,7 +43,8 @@ def seen(request):
     else:
         model = ma.wrap(build_timm(request.param), name=request.param)
     inputs = model.prepare(image=zoo.scene(), text=["a", "b"] if model.kind == "dual" else None)
-    return model, inputs, ma.capture(model, inputs, want={"heads", "gradients"})
+    target = None if model.classes else lambda features: features.amax(-1).sum()
+    return model, inputs, ma.capture(model, inputs, want={"heads", "gradients"}, target=target)
 
 
 def test_methods_run_on_a_capture_or_say_why_not(seen):

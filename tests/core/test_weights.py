@@ -114,10 +114,17 @@ NOT_EAGER = {
     "cvt": "returns no weights",
     "inkling2": "returns its weights without the column of the sink, and mixes layers by attention of its own",
     "mask2former": "its deformable attention samples points: 4 x 12 weights per query, no map from tokens to tokens",
+    "flava": "its layers of both return no weights",
     "bridgetower": "its vision tower asks torch's MultiheadAttention for none",
 }
 """Families some of whose sites have no weights of transformers' own to compare with, and why."""
-LARGE_SCORES = {"gemma4": 5e-5, "gemma4_unified": 5e-5, "diffusion_gemma": 5e-5}
+NOT_COMPARED = {
+    "grounding-dino": "its eager text encoder weighs otherwise than the fused one",
+    "sam2": "its layers compute a softmax between heads, which they do not use, beside their attention",
+    "timesformer": "what its modules return is cut otherwise than what they weigh",
+}
+"""Families whose eager form says nothing of what the fused one does, and why."""
+LARGE_SCORES = {"clipseg": 1e-4, "gemma4": 5e-5, "gemma4_unified": 5e-5, "diffusion_gemma": 5e-5}
 """Scores are not scaled down there, so float32 itself rounds the weights of two kernels apart."""
 USUAL = (
     "llava", "llava_next", "llava_onevision", "video_llava", "internvl", "paligemma", "qwen2_vl", "qwen2_5_vl",
@@ -129,7 +136,8 @@ USUAL = (
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in USUAL else pytest.mark.sweep) for name in hf.families()]
+    "name",
+    [pytest.param(name, marks=() if name in USUAL else pytest.mark.sweep) for name in hf.families() if name not in NOT_COMPARED],
 )
 def test_equal_to_eager(name):
     torch.manual_seed(0)

@@ -58,7 +58,8 @@ def samples(name: str, images: Sequence[Pictures], texts: Sequence[str]) -> dict
     shown = [[[picture] * family.frames if family.frames else picture for picture in group] for group in groups]
     flat = [picture for group in shown for picture in group]
     if family.kind == "tower":
-        return {"images": flat if len(flat) > 1 else flat[0], **family.call}
+        name = "videos" if family.image_processor.endswith("VideoProcessor") else "images"
+        return {name: flat if len(flat) > 1 else flat[0], **family.call}
     prompts = [family.fill(text, len(group)) for text, group in zip(texts, groups, strict=True)]
     padded = {"padding": True} if len(prompts) > 1 else {}
     return {"images": shown if family.nested else flat, "text": prompts, **padded, **family.call}

@@ -94,6 +94,8 @@ FAMILIES: tuple[Family, ...] = (
     pair(
         "colpali",
         "ColPaliForRetrieval",
+        kind="tower",
+        processor="ColPaliProcessor",
         config={
             "vlm_config.vision_config.image_size": 56,
             "vlm_config.vision_config.patch_size": 14,
