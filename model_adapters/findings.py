@@ -62,7 +62,8 @@ def survey(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], object
     assign(module, roles)
     attended = {e.name for e in seen.events if e.kind != "softmax" or is_attention(e)}
     hidden = {name: why for name, why in seen.hidden.items() if name not in attended}
-    opaque = _mixing(module, inputs, forward, _opaque(seen, pair) - attended - hidden.keys())
+    around = {name for name in seen.opaque if any(a == name or a.startswith(f"{name}.") for a in attended if name)}
+    opaque = _mixing(module, inputs, forward, _opaque(seen, pair) - around - hidden.keys())
     hidden |= dict.fromkeys(opaque, "it runs in a kernel of its own, which cannot be looked into")
     named = dict(module.named_modules())
     unseen = tuple(f"{_called(name, named)}: {why}" for name, why in hidden.items())
@@ -166,10 +167,9 @@ def _heads(event: Event, lead: tuple[int, ...]) -> int | None:
 
 
 def _opaque(seen: Survey, pair: Survey | None) -> set[str]:
-    """Modules where something that depends on the input came from out of sight: it doubles with the input."""
-    if pair is None:
-        return set()
-    named = {name: sizes for name, sizes in seen.opaque.items() if sum(pair.opaque.get(name, ())) >= 2 * sum(sizes) > 0}
+    """Modules where something came from out of sight that depends on the input: it doubles with the input."""
+    twice = {name: 2 * sum(sizes) for name, sizes in seen.opaque.items()}
+    named = {name for name, size in twice.items() if pair is None or sum(pair.opaque.get(name, ())) >= size}
     modules = dict(seen.root.named_modules())
     return {name for name in named if not isinstance(modules[name], _PLAIN)}
 
@@ -185,7 +185,7 @@ def _mixing(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], objec
             if first is None or name in found:
                 return
             other = first.clone()
-            other[..., 0, :] += 1
+            other[..., 0, :] += torch.linspace(-1, 2, other.shape[-1], device=other.device).cos().to(other.dtype)
             with unobserved(), torch.no_grad():
                 again = part.forward(*(other if a is first else a for a in args), **kwargs)
             before, after = next(tensors(output), None), next(tensors(again), None)

@@ -102,10 +102,10 @@ def wrap(
     """
     if not isinstance(module, nn.Module):
         raise ValueError(f"wrap takes a torch module. Got {type(module).__name__}.")
-    if hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None:
-        raise AdapterError(
-            f"{name} is compiled (torch.compile), so its attention cannot be seen. Wrap the module before compiling it."
-        )
+    compiled = next((n for n, m in module.named_modules() if hasattr(m, "_orig_mod") or _is_compiled(m)), None)
+    if compiled is not None:
+        part = f"{name} is compiled" if not compiled else f"{compiled} in {name} is compiled"
+        raise AdapterError(f"{part} (torch.compile), so its attention cannot be seen. Wrap the module before compiling it.")
     if isinstance(module, torch.jit.ScriptModule):
         raise AdapterError(f"{name} is a TorchScript module, so its attention cannot be seen. Wrap the Python module.")
     if kind not in (None, "vit", "dual", "lvlm"):
@@ -116,6 +116,10 @@ def wrap(
             raise ValueError(f"{name} writes text, so its answer scores tokens. Leave classes={classes!r:.100} out.")
         model.declared, model.labels = declared(classes)
     return _checked(model) if verify else model
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return getattr(module, "_compiled_call_impl", None) is not None
 
 
 def _build(name: str, weights: str, seed: int, dtype: torch.dtype, device_map: Any) -> Built:
