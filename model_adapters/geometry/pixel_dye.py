@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from model_adapters.errors import AdapterError
 from model_adapters.geometry.canvas import EVERYTHING, NOTHING, PADDING, Canvas, Stain, image_canvas
 from model_adapters.geometry.codes import stripes, thresholds
 from model_adapters.geometry.dye import Dye
+from model_adapters.geometry.likeness import Form, repeated
 from model_adapters.geometry.marks import enliven
 from model_adapters.geometry.places import SitePlaces, judged, merges, said_merged
 from model_adapters.geometry.reader import Reader, element_wise
@@ -117,6 +119,11 @@ class Sweep:
         extent = self.canvas.extent
         return {key: judged(place, extent) if key[0] in several else place for key, place in found.items()}
 
+    @cached_property
+    def alike(self) -> dict[str, Form]:
+        """The modules that have others alike."""
+        return repeated(self.root)
+
     def inside(self, key: Key) -> bool:
         """Whether the dye is made finer where this site's boxes are irregular."""
         return True
@@ -130,7 +137,7 @@ class Sweep:
         parts = []
         for start in range(0, len(stains), many):
             some = stains[start : start + many]
-            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until) as dye:
+            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until, alike=self.alike) as dye:
                 self.run(enliven(self.canvas.painted(some)))
             self.padded |= bool(dye.padders)
             parts.append(dye.seen.sites)
