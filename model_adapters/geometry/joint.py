@@ -237,7 +237,7 @@ class JointSweep(Sweep):
         pixels = self.canvas.painted([stain])
         probe = Probe(self.root, self.door, pixels, self.labels, self.clean, **options)
         with probe:
-            self.run(self.canvas.pixels)
+            self.run_on(self.canvas.pixels)
         return probe
 
 

@@ -37,8 +37,11 @@ def layouts(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     key = cache.key_of(model, originals)
     stored = cache.read(key)
     if stored is None:
-        stored = measured(model, originals.inputs), Anchors.of(originals)
-        cache.write(key, *stored)
+        with model.lock:  # whoever waited here finds what the other one measured
+            stored = cache.read(key)
+            if stored is None:
+                stored = measured(model, originals.inputs), Anchors.of(originals)
+                cache.write(key, *stored)
     return reanchored(*stored, Originals(model, inputs))
 
 

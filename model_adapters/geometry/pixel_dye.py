@@ -30,6 +30,8 @@ Run = Callable[[torch.Tensor], object]
 _PIXELS_PER_PASS = 24 * 224 * 224
 _CELLS = 128
 """Cells per axis, at most."""
+_BROKEN = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a model raises that cannot deal with its input."""
 
 
 def pixel_places(
@@ -130,6 +132,18 @@ class Sweep:
 
     # ---- passes
 
+    def run_on(self, pixels: torch.Tensor) -> None:
+        """Run the model; what it makes of dye is its own affair, and where it breaks there are no places."""
+        try:
+            self.run(pixels)
+        except (AdapterError, torch.OutOfMemoryError):
+            raise
+        except _BROKEN as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise AdapterError(
+                f"Places are measured by dyed pictures, and {type(self.root).__name__} does not run on them ({said})."
+            ) from error
+
     def look(self, stains: Sequence[Stain], *, pad: bool = False, look: bool = False) -> dict[Key, Seen]:
         """What the rows of every site show of these dyes."""
         area = self.canvas.size("y") * self.canvas.size("x") * self.canvas.size("z")
@@ -138,7 +152,7 @@ class Sweep:
         for start in range(0, len(stains), many):
             some = stains[start : start + many]
             with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until, alike=self.alike) as dye:
-                self.run(enliven(self.canvas.painted(some)))
+                self.run_on(enliven(self.canvas.painted(some)))
             self.padded |= bool(dye.padders)
             parts.append(dye.seen.sites)
         return joined(parts)

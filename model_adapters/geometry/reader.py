@@ -29,6 +29,9 @@ class Reader:
 
     def site(self, seen: Seen, padding: Seen | None, *, channels: bool = False) -> SitePlaces:
         """The places of one site."""
+        if seen.reason:
+            queries, keys = (Places.nowhere(seen.windows * count, seen.reason) for count in seen.shape)
+            return SitePlaces(queries, keys, keys, seen.windows, seen.kind)
         queries, keys, values = (self._named(seen, padding, name) for name in ("queries", "keys", "values"))
         windows = seen.windows
         if seen.keys is None:
