@@ -45,6 +45,11 @@ def layouts(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     return reanchored(*stored, Originals(model, inputs))
 
 
+def remembered(model: Model, inputs: Inputs) -> bool:
+    """Whether the layouts of these inputs are on the disk."""
+    return cache.read(cache.key_of(model, Originals(model, first_item(model, inputs)))) is not None
+
+
 def decoder_rows(model: Model, inputs: Inputs) -> Rows:
     """The rows of an LVLM's prompt: the role of every token, and the place of the image tokens."""
     ids = inputs.tensors.get("input_ids")
