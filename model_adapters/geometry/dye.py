@@ -217,7 +217,7 @@ class Dye(TorchFunctionMode, Observer):
             hand_on("softmax", args, kwargs, result)
             return result
         rows = self._score_rows(key, event) if key is not None and event is not None else None
-        uniform = torch.full_like(scores, 1 / scores.shape[-1])
+        uniform = torch.full_like(scores, 1 / max(1, scores.shape[-1]))
         return enliven(uniform, Weights(key, rows))
 
     def _score_rows(self, key: tuple[str, int], event: Softmax) -> torch.Tensor | None:
