@@ -15,6 +15,7 @@ import model_adapters as ma
 from benchmarks import models
 from benchmarks.ablation import ablation
 from benchmarks.answers import decoders, reading, signals
+from benchmarks.geometry import geometry
 from benchmarks.memory import extra_peak
 from benchmarks.timing import Ratio, against
 from model_adapters.examples import example, test_picture
@@ -122,6 +123,7 @@ CASES: tuple[Callable[[], Iterator[Row]], ...] = (
     dinov2_memory,
     generation,
     loading,
+    geometry,
     first_answer,
     ablation,
     reading,

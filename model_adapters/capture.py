@@ -206,8 +206,11 @@ def _layouts(
     model: Model, inputs: Inputs, edits: tuple[Edit, ...], shapes: Mapping[Site, tuple[int, int, int]]
 ) -> Mapping[tuple[str, int], Layout]:
     from model_adapters.geometry import layouts
+    from model_adapters.geometry.unmet import completed
 
     found = layouts(model, inputs)
+    if not edits:
+        return completed(found, shapes)
     return lengthened(found, shapes) if any(isinstance(e, AddTokens) for e in edits) else found
 
 

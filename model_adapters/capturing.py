@@ -47,6 +47,11 @@ class LazyLayouts(Mapping[Site, Layout]):
         self._sites, self._measure = sites, measure
         self._found: Mapping[tuple[str, int], Layout] | None = None
 
+    @property
+    def measured(self) -> bool:
+        """Whether they were asked for already."""
+        return self._found is not None
+
     def __getitem__(self, site: Site | str | int) -> Layout:
         if self._found is None:
             self._found = self._measure()

@@ -17,7 +17,7 @@ Lane = Literal["quick", "long", "study", "elsewhere"]
 WORKERS: dict[Lane, int] = {"quick": 2, "long": 1, "study": 1, "elsewhere": 64}
 """Jobs of each lane that run at once. A study may take hours, in which others go on; what runs elsewhere only waits here."""
 KEPT = {
-    "model": 3, "subject": 6, "view": 8, "prune-asked": 2, "sinks": 6, "session file": 4,
+    "model": 3, "subject": 6, "view": 8, "measured view": 8, "prune-asked": 2, "sinks": 6, "session file": 4,
     "answer": 8, "fixed": 8, "fewer-seen": 2, "in front of a word": 6,
 }  # fmt: skip
 """Finished jobs whose results are kept, by the first word of their key; the one used longest ago goes first."""

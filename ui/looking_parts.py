@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import streamlit as st
 
-from ui import controls, page, pickers, picture_picker, session, state
+from ui import controls, faults, page, pickers, picture_picker, session, state
 from ui.jobs import Progress
 from ui.pictures import Picture
 from ui.recording import View
@@ -16,6 +16,7 @@ from ui.session_file import read_view
 from ui.take_away import seen
 
 if TYPE_CHECKING:
+    from ui.results import looking
     from ui.viewer import ViewerState
 
 RECORDED = Path(__file__).resolve().parents[1] / "assets" / "recorded" / "start.zip"
@@ -40,14 +41,36 @@ def view(name: str, weights: str, picture: Picture) -> View:
     subject = session.subject(name, weights, picture)
     from ui.results import looking
 
-    def make(progress: Progress) -> View:
-        return looking.view_of_subject(subject, picture, progress)
+    def make(progress: Progress) -> View | looking.Draft:
+        return looking.first_view(subject, picture, progress)
 
-    key = ("view", name, weights, picture.key, subject.text if isinstance(subject.text, str) else "")
-    whole = session.get(key, make, label="Looking at every head", lane=session.lane_of_runs())
+    what = (name, weights, picture.key, subject.text if isinstance(subject.text, str) else "")
+    first = session.get(("view", *what), make, label="Looking at every head", lane=session.lane_of_runs())
+    whole = first if isinstance(first, View) else _measured(first, what)
     found = _of_tower(whole, pickers.tower(subject.model))
     seen.note_view(found)
     return found
+
+
+def _measured(draft: looking.Draft, what: tuple) -> View:
+    """The view with measured places, and the draft while they are being measured."""
+    job = session.jobs().start(("measured view", *what), draft.measured, label="Measuring where tokens lie", lane="long")
+    if job.future.done() and job.future.exception() is None:
+        return job.future.result()
+    _wait_for_places(job.key)
+    return draft.view
+
+
+@st.fragment(run_every=_POLL)
+def _wait_for_places(key: tuple) -> None:
+    """Say on what the picture is drawn, and run the page again once its places are measured."""
+    job = session.jobs().find(key)
+    if job is None or not job.future.done():
+        st.caption(":material/grid_on: drawn on the model's patch grid · measured places take over by themselves")
+    elif (error := job.future.exception()) is None:
+        st.rerun()
+    else:
+        st.caption(f":material/error: drawn on the model's patch grid; places could not be measured. {faults.sentence(error)}")
 
 
 @lru_cache(maxsize=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,11 +46,11 @@ def decode(hits: np.ndarray, dyes: np.ndarray) -> Decoded:
     Several intervals may be hit by the same stripes. The one whose length is nearest to an even share is taken, and of
     those the one that starts at a multiple of its length. A row that every dye hits holds the whole axis.
     """
-    count, cells = dyes.shape
+    cells = dyes.shape[1]
     packed = np.ascontiguousarray(np.packbits(hits, axis=0).T)
     _, first, inverse = np.unique(packed.view(f"V{packed.shape[1]}").ravel(), return_index=True, return_inverse=True)
     reached = np.asarray(hits[:, first].any(0))
-    table = _intervals(dyes)
+    table = _intervals(dyes.tobytes(), cells)
     parts = reached & ~hits[:, first].all(0)
     share = cells / max(1, int(parts.sum()))
     bounds = np.full((len(first), 2), -1)
@@ -74,8 +75,11 @@ def _oddness(start: int, stop: int, share: float) -> tuple[int, bool, float]:
     return round(abs(length - share)), start % length > 0, abs(length - share)
 
 
-def _intervals(dyes: np.ndarray) -> dict[bytes, list[tuple[int, int]]]:
-    count, cells = dyes.shape
+@lru_cache(maxsize=8)
+def _intervals(flat: bytes, cells: int) -> dict[bytes, list[tuple[int, int]]]:
+    """The intervals that are hit by each set of these dyes [D, cells]; the same for all sites of a model."""
+    dyes = np.frombuffer(flat, bool).reshape(-1, cells)
+    count = len(dyes)
     before = np.concatenate([np.zeros((count, 1), int), dyes.cumsum(1)], axis=1)
     starts, stops = np.triu_indices(cells + 1, k=1)
     codes = np.packbits(before[:, stops] > before[:, starts], axis=0).T

@@ -7,6 +7,7 @@ dye: its boxes come out too large, never wrongly small.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -19,14 +20,16 @@ from model_adapters.attention import unpacked
 from model_adapters.events import MHA, SDPA, SOFTMAX, Softmax, attention_softmax, mha_arguments, sdpa_arguments
 from model_adapters.fold import declared_heads
 from model_adapters.geometry import mixers
+from model_adapters.geometry.likeness import Form
 from model_adapters.geometry.marks import Scores, Weights, dyed, enliven, hand_on, is_mixed, live, mark_of, tensors
 from model_adapters.geometry.products import einsum_rows, operands, value_rows
 from model_adapters.geometry.records import Key, Sightings
+from model_adapters.geometry.repeats import CHOOSING, Repeats
 from model_adapters.trail import Observer, follow
 
 _PRODUCTS = frozenset({"matmul", "rmatmul", "bmm", "einsum", "baddbmm"})
 _LOCAL = {
-    "linear": mixers.linear, "conv1d": mixers.conv, "conv2d": mixers.conv, "conv3d": mixers.conv,
+    "linear": mixers.linear, "gelu": mixers.activation, "conv1d": mixers.conv, "conv2d": mixers.conv, "conv3d": mixers.conv,
     "conv_transpose1d": mixers.transposed_conv, "conv_transpose2d": mixers.transposed_conv,
     "interpolate": mixers.interpolate, "group_norm": mixers.normalised, "instance_norm": mixers.normalised,
 }  # fmt: skip
@@ -45,7 +48,7 @@ class Dye(TorchFunctionMode, Observer):
 
     def __init__(
         self, root: nn.Module, batch: int, *, inherit: bool = False, pad: bool = False, look: bool = False,
-        until: Key | None = None,
+        until: Key | None = None, alike: Mapping[str, Form] | None = None,
     ) -> None:  # fmt: skip
         """Prepare a pass.
 
@@ -56,6 +59,7 @@ class Dye(TorchFunctionMode, Observer):
             pad: padding is dyed too, until the module that padded is left.
             look: look for rows that are dyed only in a part of their features (costs a second reading).
             until: the last site of interest; the pass ends behind it.
+            alike: the modules that have others alike; each kind is traced once for every dye it meets.
         """
         TorchFunctionMode.__init__(self)
         Observer.__init__(self, root)
@@ -63,9 +67,13 @@ class Dye(TorchFunctionMode, Observer):
         self.inherit, self.pad, self.look = inherit, pad, look
         self.until = until
         self.padders: set[str] = set()
+        # The dye of a padded module goes away behind it, which another module alike would not repeat.
+        self.repeats = Repeats(root, {} if pad else alike or {}, self.seen)
+        self.repeats.behind = self._copied
         self._open = ExitStack()
 
     def __enter__(self) -> Dye:
+        self._open.enter_context(self.repeats.standing_in())
         self._open.enter_context(follow(self))
         self._open.enter_context(torch.no_grad())
         TorchFunctionMode.__enter__(self)
@@ -75,6 +83,10 @@ class Dye(TorchFunctionMode, Observer):
         TorchFunctionMode.__exit__(self, kind, *error)
         self._open.close()
         return kind is Enough
+
+    def _copied(self, keys: list[Key]) -> None:
+        if self.until in keys:
+            raise Enough
 
     def left(self, name: str, module: nn.Module, output: Any) -> Any:
         """Behind the last site the pass ends; behind the module that padded, its padding is no longer dyed."""
@@ -98,6 +110,7 @@ class Dye(TorchFunctionMode, Observer):
             return func(*args, **kwargs)
         full = getattr(func, "__name__", "")
         name = full.strip("_")
+        self.repeats.choices += name in CHOOSING
         if name in _PRODUCTS:
             return self._product(name, func, args, kwargs)
         if name in ("mul", "multiply") and self._weighted(args):
@@ -138,6 +151,7 @@ class Dye(TorchFunctionMode, Observer):
         if isinstance(mark_of(left), Weights) or isinstance(mark_of(right), Weights):
             return self._values(name, func, args, kwargs, left, right)
         if not (live(left) and live(right)) or min(left.dim(), right.dim()) < 2:
+            self.repeats.choices += not live(left)  # its ones and zeros choose rows
             result = func(*args, **kwargs) if name in ("einsum", "baddbmm") else mixers.product(func, left, right)
             hand_on(name, args, kwargs, result)
             return result
@@ -203,7 +217,7 @@ class Dye(TorchFunctionMode, Observer):
             hand_on("softmax", args, kwargs, result)
             return result
         rows = self._score_rows(key, event) if key is not None and event is not None else None
-        uniform = torch.full_like(scores, 1 / scores.shape[-1])
+        uniform = torch.full_like(scores, 1 / max(1, scores.shape[-1]))
         return enliven(uniform, Weights(key, rows))
 
     def _score_rows(self, key: tuple[str, int], event: Softmax) -> torch.Tensor | None:

@@ -11,7 +11,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from model_adapters.geometry import mixers
 from model_adapters.geometry.canvas import NOTHING, Stain
 from model_adapters.geometry.doors import Door
 from model_adapters.geometry.dye import Dye
+from model_adapters.geometry.likeness import Form, repeated
 from model_adapters.geometry.marks import Scores, Weights, enliven, live, mark_of, quench
 from model_adapters.geometry.outside import Signatures, attach, signature
 from model_adapters.geometry.pixel_dye import Sweep
@@ -69,6 +70,7 @@ class Probe(Dye):
         self.entries: dict[str, np.ndarray] = {}
         self._inside: nn.Module | None = None
         self._door_calls = 0
+        self.repeats.open = lambda: self._inside is not None and not first
 
     def entered(self, name: str, module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         """At a door the pixels are exchanged for dyed ones."""
@@ -217,10 +219,15 @@ class JointSweep(Sweep):
             self._pass(NOTHING, first=True)
         parts = []
         for stain in stains:
-            probe = self._pass(stain, inherit=self.inherit, pad=pad, look=look, until=self.until)
+            probe = self._pass(stain, inherit=self.inherit, pad=pad, look=look, until=self.until, alike=self.alike)
             self.padded |= bool(probe.padders)
             parts.append({key: _entered(key, seen, probe.entries) for key, seen in probe.seen.sites.items()})
         return joined(parts)
+
+    @cached_property
+    def alike(self) -> dict[str, Form]:
+        """The modules of the tower that have others alike; behind it rows are told by their values, so all are run."""
+        return repeated(self.root, self.door.name)
 
     def inside(self, key: Key) -> bool:
         """Whether a site is in a tower; only there the dye is made finer where boxes are irregular."""
@@ -230,7 +237,7 @@ class JointSweep(Sweep):
         pixels = self.canvas.painted([stain])
         probe = Probe(self.root, self.door, pixels, self.labels, self.clean, **options)
         with probe:
-            self.run(self.canvas.pixels)
+            self.run_on(self.canvas.pixels)
         return probe
 
 

@@ -37,9 +37,17 @@ def layouts(model: Model, inputs: Inputs) -> dict[Key, Layout]:
     key = cache.key_of(model, originals)
     stored = cache.read(key)
     if stored is None:
-        stored = measured(model, originals.inputs), Anchors.of(originals)
-        cache.write(key, *stored)
+        with model.lock:  # whoever waited here finds what the other one measured
+            stored = cache.read(key)
+            if stored is None:
+                stored = measured(model, originals.inputs), Anchors.of(originals)
+                cache.write(key, *stored)
     return reanchored(*stored, Originals(model, inputs))
+
+
+def remembered(model: Model, inputs: Inputs) -> bool:
+    """Whether the layouts of these inputs are on the disk."""
+    return cache.read(cache.key_of(model, Originals(model, first_item(model, inputs)))) is not None
 
 
 def decoder_rows(model: Model, inputs: Inputs) -> Rows:

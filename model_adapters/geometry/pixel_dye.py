@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from model_adapters.errors import AdapterError
 from model_adapters.geometry.canvas import EVERYTHING, NOTHING, PADDING, Canvas, Stain, image_canvas
 from model_adapters.geometry.codes import stripes, thresholds
 from model_adapters.geometry.dye import Dye
+from model_adapters.geometry.likeness import Form, repeated
 from model_adapters.geometry.marks import enliven
 from model_adapters.geometry.places import SitePlaces, judged, merges, said_merged
 from model_adapters.geometry.reader import Reader, element_wise
@@ -28,6 +30,8 @@ Run = Callable[[torch.Tensor], object]
 _PIXELS_PER_PASS = 24 * 224 * 224
 _CELLS = 128
 """Cells per axis, at most."""
+_BROKEN = (ValueError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
+"""What a model raises that cannot deal with its input."""
 
 
 def pixel_places(
@@ -117,11 +121,28 @@ class Sweep:
         extent = self.canvas.extent
         return {key: judged(place, extent) if key[0] in several else place for key, place in found.items()}
 
+    @cached_property
+    def alike(self) -> dict[str, Form]:
+        """The modules that have others alike."""
+        return repeated(self.root)
+
     def inside(self, key: Key) -> bool:
         """Whether the dye is made finer where this site's boxes are irregular."""
         return True
 
     # ---- passes
+
+    def run_on(self, pixels: torch.Tensor) -> None:
+        """Run the model; what it makes of dye is its own affair, and where it breaks there are no places."""
+        try:
+            self.run(pixels)
+        except (AdapterError, torch.OutOfMemoryError):
+            raise
+        except _BROKEN as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise AdapterError(
+                f"Places are measured by dyed pictures, and {type(self.root).__name__} does not run on them ({said})."
+            ) from error
 
     def look(self, stains: Sequence[Stain], *, pad: bool = False, look: bool = False) -> dict[Key, Seen]:
         """What the rows of every site show of these dyes."""
@@ -130,8 +151,8 @@ class Sweep:
         parts = []
         for start in range(0, len(stains), many):
             some = stains[start : start + many]
-            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until) as dye:
-                self.run(enliven(self.canvas.painted(some)))
+            with Dye(self.root, len(some), inherit=self.inherit, pad=pad, look=look, until=self.until, alike=self.alike) as dye:
+                self.run_on(enliven(self.canvas.painted(some)))
             self.padded |= bool(dye.padders)
             parts.append(dye.seen.sites)
         return joined(parts)

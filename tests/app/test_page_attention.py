@@ -9,7 +9,8 @@ import pytest
 
 import analysis
 import model_adapters as ma
-from tests.app.pages import opened, settled
+from model_adapters.geometry import measure
+from tests.app.pages import opened, settled, texts
 from ui import looking_parts, pictures
 from ui.jobs import Progress
 from ui.results import looking
@@ -97,6 +98,53 @@ def test_a_large_model_is_captured_layer_by_layer_with_the_same_weights(subject,
     assert [layer.heads for layer in lazy.layers] == [layer.heads for layer in whole.layers]
     np.testing.assert_allclose(lazy.weights(3), whole.weights(3), atol=1e-3)
     np.testing.assert_array_equal(lazy.layers[2].keys.boxes, whole.layers[2].keys.boxes)
+
+
+@pytest.fixture
+def slow_geometry(monkeypatch, own_jobs, tmp_path):
+    """Nothing is measured before this event is set."""
+    monkeypatch.setenv("HEADLIGHT_CACHE", str(tmp_path))
+    ready = threading.Event()
+
+    def measured(*given):
+        assert ready.wait(60)
+        return real(*given)
+
+    real = measure.measured
+    monkeypatch.setattr(measure, "measured", measured)
+    yield ready
+    ready.set()
+
+
+def test_the_picture_is_there_before_the_geometry_where_the_plain_grid_is_certain(slow_geometry):
+    page = settled(opened("look/attention", picture="scene:4"), lambda page: "patch grid" in texts(page))
+    assert "answer: " in texts(page), "the viewer is drawn"
+    slow_geometry.set()
+    settled(page, lambda page: "answer: " in texts(page) and "patch grid" not in texts(page))
+
+
+def test_a_page_says_that_places_are_measured_where_no_grid_is_certain(slow_geometry):
+    page = opened("look/attention", model="bundled:swin", picture="scene:4")
+    told = settled(page, lambda page: "measuring where its tokens lie" in str([bar.proto for bar in page.get("progress")]))
+    assert "answer: " not in texts(told)
+    slow_geometry.set()
+    settled(page, lambda page: "answer: " in texts(page))
+
+
+def test_a_draft_shows_the_weights_and_boxes_of_the_measured_view(subject, monkeypatch, tmp_path):
+    monkeypatch.setenv("HEADLIGHT_CACHE", str(tmp_path))
+    picture = pictures.picture("scene:4")
+    subject = ma.subject(subject.model, picture.array)
+    draft = looking.first_view(subject, picture, Progress())
+    assert isinstance(draft, looking.Draft)
+    whole = draft.measured(Progress())
+    assert [layer.name for layer in draft.view.layers] == [layer.name for layer in whole.layers]
+    assert draft.view.statistics == whole.statistics
+    for position, layer in enumerate(whole.layers):
+        np.testing.assert_array_equal(draft.view.weights(position), whole.weights(position))
+        np.testing.assert_array_equal(draft.view.layers[position].keys.boxes, layer.keys.boxes)
+    for again in (subject, ma.subject(subject.model, picture.array)):
+        assert not isinstance(looking.first_view(again, picture, Progress()), looking.Draft), "known, or on the disk"
 
 
 def test_one_tower_of_a_view_keeps_its_weights():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +25,58 @@ STEPS, ORDERS = 10, 6
 FILL: Fill = "mean"
 
 
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """All heads on the plain patch grid, and what puts the measured places in its stead."""
+
+    view: View
+    measured: Callable[[Progress], View]
+
+
 def view_of_subject(subject: Any, picture: Picture, progress: Progress) -> View:
     """All heads of one model on one picture."""
+    return _measured(*_run(subject, picture, progress), progress)
+
+
+def first_view(subject: Any, picture: Picture, progress: Progress) -> View | Draft:
+    """The same; a draft where measuring is still to be done and the plain grid is certain meanwhile."""
+    from model_adapters.capturing import BySite, LazyLayouts
+    from model_adapters.geometry import plain_layouts, remembered
+
+    capture, drawn = _run(subject, picture, progress)
+    model, inputs = subject.model, subject.inputs
+    if isinstance(capture.layouts, LazyLayouts) and not (capture.layouts.measured or remembered(model, inputs)):
+        plain = plain_layouts(model, inputs, capture.shapes)
+        if plain is not None:
+            layouts = BySite({site: plain[site.name, site.call] for site in capture.sites})
+            return Draft(drawn(replace(capture, layouts=layouts)), partial(_measured, capture, drawn))
+    return _measured(capture, drawn, progress)
+
+
+def _measured(capture: Any, drawn: Callable[[Any], View], progress: Progress) -> View:
+    progress.step(0.3, "measuring where its tokens lie on the picture")
+    next(iter(capture.layouts.values()), None)
+    progress.step(0.7, "summing up every head")
+    return drawn(capture)
+
+
+def _run(subject: Any, picture: Picture, progress: Progress) -> tuple[Any, Callable[[Any], View]]:
+    """A capture of one run, and what draws it once its layouts are known."""
     import model_adapters as ma
-    from ui.viewer.from_capture import view_of
-    from ui.viewer.statistics import statistics_of
 
     progress.step(0.1, "running the model")
     title = f"{subject.model.name} · {picture.title}"
     if ma.estimate(subject.model, subject.inputs, ma.Keep()).bytes > LARGEST:
         return _layer_by_layer(subject, picture, title, progress)
-    capture = joined_windows(_seen(subject, progress))
-    progress.step(0.7, "summing up every head")
-    return view_of(capture, picture.image, title=title, statistics=statistics_of(capture), meta=_meta(subject))
+    return _seen(subject, progress), partial(_drawn, image=picture.image, title=title, meta=_meta(subject))
+
+
+def _drawn(capture: Any, **options: Any) -> View:
+    from ui.viewer.from_capture import view_of
+    from ui.viewer.statistics import statistics_of
+
+    capture = joined_windows(capture)
+    return view_of(capture, statistics=statistics_of(capture), **options)
 
 
 def _seen(subject: Any, progress: Progress, keep: Any = None) -> Any:
@@ -49,8 +89,10 @@ def _seen(subject: Any, progress: Progress, keep: Any = None) -> Any:
     return subject.capture() if keep is None else ma.capture(subject.model, subject.inputs, keep=keep)
 
 
-def _layer_by_layer(subject: Any, picture: Picture, title: str, progress: Progress) -> View:
-    """The same view, whose layers are captured when they are asked for."""
+def _layer_by_layer(
+    subject: Any, picture: Picture, title: str, progress: Progress
+) -> tuple[Any, Callable[[Any], View]]:
+    """The same for a view whose layers are captured when they are asked for."""
     import model_adapters as ma
     from ui.viewer.from_capture import view_of
 
@@ -66,7 +108,7 @@ def _layer_by_layer(subject: Any, picture: Picture, title: str, progress: Progre
         found = _seen(subject, later, ma.Keep(sites=(site,), dtype="float16"))
         return found.weights[site].astype(np.float32)
 
-    return replace(view_of(whole, picture.image, title=title, meta=_meta(subject)), load=load)
+    return whole, lambda capture: replace(view_of(capture, picture.image, title=title, meta=_meta(subject)), load=load)
 
 
 def of_tower(view: View, tower: str) -> View:
