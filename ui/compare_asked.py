@@ -118,7 +118,9 @@ def _other(base: Side, differs: str) -> tuple[Side, tuple[str, str]]:
 def _other_model(base: Side) -> tuple[Side, tuple[str, str]]:
     start = _PARTNERS.get(base.model.name, session.START)
     name = _choose("other-model", "Against", start, pickers.bundled(), pickers.title)
-    weights = "pretrained" if name.startswith(("bundled:", "path:")) else base.weights
+    weights = "pretrained"
+    if not name.startswith(("bundled:", "path:")):
+        weights = controls.pick("other-weights", "Its weights", ["random", "pretrained"])
     model = session.model(name, weights)
     return Side(model, weights, base.picture, pickers.text(model)), (base.model.name, name)
 

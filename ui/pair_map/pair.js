@@ -154,7 +154,10 @@ class Pair {
     if (!this.ready) return;
     const maps = this.data.sides[0].map;
     const rows = maps ? [null, null] : this.rows();
-    if (!rows) return;
+    if (!rows) {
+      this.readout.textContent = "One side has no patch at this place.";
+      return;
+    }
     const values = [this.first.asked(rows[0]), this.second.asked(rows[1])];
     const change = maps ? this.between : differenceOf(values[0], values[1], this.links);
     const both = [this.first.placed(values[0]), this.second.placed(values[1])];
