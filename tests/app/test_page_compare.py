@@ -240,7 +240,7 @@ def test_hover_is_linked():
         outlined = [page.get_attribute(f".pair .{side}", "data-outlined") for side in ("first", "between", "second")]
         assert outlined == [str(1 + 6 * 12 + 4)] * 3
         told = page.inner_text(".pair .readout")
-        assert told.startswith("Patch (6, 4)")
+        assert told.startswith("Patch (row 6, column 4)")
         subjects = [compare.subject_of(ma.load(f"bundled:{n}"), SCENE, None) for n in ("vit", "vit-sinks")]
         rows = [compare.rows_of(each, "vision", 5, None, 77).values for each in subjects]
         moved = 0.5 * np.abs(rows[1] - rows[0]).sum()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ui.lessons.tour import Step, Tour
 from ui.results.lessons import Outcome, kinds, on_object, place_of
+from ui.results.token_names import token_name
 
 if TYPE_CHECKING:
     from ui.results.lessons import Here
@@ -20,7 +21,7 @@ def _patch(here: Here) -> Outcome:
     if found is None:
         return Outcome(False, "No patch is kept yet. A click on the picture keeps the patch under the mouse.")
     row, share = found
-    return Outcome(share >= 0.5, f"Objects cover {share:.0%} of the patch that you keep (row {row}).")
+    return Outcome(share >= 0.5, f"Objects cover {share:.0%} of the patch that you keep ({token_name(here.rows, row)}).")
 
 
 def _near(here: Here) -> Outcome:

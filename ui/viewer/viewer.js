@@ -186,11 +186,9 @@ class Viewer {
     if (row === undefined) return "nothing";
     if (asked.label) return asked.label;
     if (this.words) return this.nameOfRow(row);
-    if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `row ${row}`;
-    const grid = this.layer.queryGrid;
-    if (!grid) return `patch ${row}`;
-    const at = grid.placeOf[row];
-    return `patch (row ${Math.floor(at / grid.columns)}, column ${at % grid.columns})`;
+    if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `${this.layer.queryRoles[row]} (token ${row})`;
+    const name = placeName(this.layer, "query", row);
+    return this.layer.queryGrid ? `patch (${name})` : name;
   }
 
   meanName() {
@@ -323,7 +321,7 @@ class Viewer {
       if (!Number.isNaN(this.layer.keyBoxes[4 * key])) return placeName(this.layer, "key", key);
       return this.chips.find((chip) => chip.key === key)?.label || this.layer.keyRoles[key];
     });
-    return `removed: ${named.join(", ")}${sinks.length > 6 ? ` and ${sinks.length - 6} more` : ""}`;
+    return `removed: ${named.join("; ")}${sinks.length > 6 ? ` and ${sinks.length - 6} more` : ""}`;
   }
 
   drawChips() {
