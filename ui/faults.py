@@ -8,6 +8,8 @@ import traceback
 
 import streamlit as st
 
+from studies.errors import StudyError
+
 log = logging.getLogger(__name__)
 
 
@@ -38,5 +40,5 @@ def on_script_error(error: Exception) -> bool:
 
 
 def _is_clear(error: BaseException) -> bool:
-    """Errors of ours are written for people: those of models, and of values that make no sense."""
-    return isinstance(error, ValueError) or type(error).__name__ == "AdapterError"
+    """Errors of ours are written for people: those of models, of studies, and of values that make no sense."""
+    return isinstance(error, (ValueError, StudyError)) or type(error).__name__ == "AdapterError"

@@ -5,7 +5,7 @@ import streamlit as st
 from ui import controls, looking_parts, notes, page, pickers, session, state
 from ui.viewer import viewer
 
-page.header("Attention", "What does each patch look at?", about=("model", "picture", "class", "head"))
+page.header("Attention", "What does each patch look at?", about=("model", "picture", "class", "heads"))
 name, weights, picture = pickers.model_name(), pickers.weights(), pickers.picture()
 
 view = looking_parts.view(name, weights, picture)
@@ -16,6 +16,10 @@ shown = viewer(
     layer=now.layer % len(view.layers),
     head=now.head,
     query=looking_parts.query(now.query),
+    fuse=now.fuse,
+    mode=now.weighing,
+    smooth=now.smooth,
+    sort=now.order,
     height=looking_parts.HEIGHT,
     on_change=looking_parts.follow,
 )
