@@ -33,6 +33,11 @@ def sentence(error: BaseException) -> str:
     )
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether the same question would be refused again for the same reason, so that trying again is of no use."""
+    return _is_clear(error) and not isinstance(error, StudyError) and not isinstance(error.__cause__, OSError)
+
+
 def on_script_error(error: Exception) -> bool:
     """For errors that no page expected."""
     show(error)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import controls, looking_parts, notes, page, pickers, session, state
+from ui import capture_notes, controls, looking_parts, notes, page, pickers, session, state
 from ui.viewer import viewer
 
 page.header("Attention", "What does each patch look at?", about=("model", "picture", "class", "heads"))
@@ -24,8 +24,11 @@ shown = viewer(
     on_change=looking_parts.follow,
 )
 looking_parts.answer_line(view, shown)
+model = session.loaded(name, weights)
+noted = capture_notes.sentences(view, model.report if model is not None else None)
+capture_notes.show(noted)
 
-if session.loaded(name, weights) is None:
+if model is None:
     looking_parts.wait_for(name, weights)
     st.stop()
 st.subheader("Maps for a class", anchor=False)
@@ -36,5 +39,6 @@ chosen = controls.pick_many("maps", "Methods", list(able), default=first, most=4
 for column, method in zip(st.columns(4, gap="small"), chosen, strict=False):
     with column:
         looking_parts.show_map(subject, picture, method)
+        capture_notes.show(noted, small=True)
 looking_parts.refused(unable)
 notes.how_to_read(*chosen)

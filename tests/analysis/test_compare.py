@@ -74,9 +74,8 @@ def test_difference_of_maps_is_antisymmetric_and_reads_other_grids():
     assert np.allclose(difference.values, -map_difference(two, one).values) and difference.signed
     assert np.allclose(map_difference(one, two, scale=False).values, one.values - two.values)
     coarse = TokenMap(np.array([1.0, 2, 3, 4]), grid_rows(2, 2, (40, 40), prefix=()), (40, 40))
-    fine = TokenMap(
-        np.array([1.0, 2, 3, 4]).reshape(2, 2).repeat(2, 0).repeat(2, 1).ravel() / 4, grid_rows(4, 4, (40, 40), prefix=()), (40, 40)
-    )
+    quarters = np.array([1.0, 2, 3, 4]).reshape(2, 2).repeat(2, 0).repeat(2, 1).ravel() / 4
+    fine = TokenMap(quarters, grid_rows(4, 4, (40, 40), prefix=()), (40, 40))
     for scale in (True, False):
         assert np.allclose(map_difference(coarse, fine, scale=scale).values, 0)
         assert np.allclose(map_difference(fine, coarse, scale=scale).values, 0)
@@ -185,5 +184,12 @@ def test_layers_find_their_like():
     assert np.diag(layer_cka(captures, captures).values) == pytest.approx(np.ones(4))
     with pytest.raises(ValueError, match="same images"):
         layer_cka(captures, others[:3])
+    short = [replace(c, hidden={key: h[:, :5] if h.ndim == 3 else h[:5] for key, h in c.hidden.items()}) for c in captures]
+    with pytest.raises(ValueError, match=r"has \d+ tokens per image, the second 5\. Two models with the same grid"):
+        layer_cka(captures, short)
+    mixed = [replace(c, hidden={**c.hidden, key: s.hidden[key]}) for c, s in zip(captures, short, strict=True)
+             for key in list(c.hidden)[:1]]  # fmt: skip
+    part = layer_cka(captures, mixed).values
+    assert np.isnan(part[:, 0]).all() and np.array_equal(part[:, 1:], layer_cka(captures, captures).values[:, 1:])
     with pytest.raises(ValueError, match="want={'hidden'}"):
         layer_cka([small()], [small()])

@@ -110,8 +110,8 @@ TOUR = Tour(
         ),
         Step(
             title="Heads with a habit",
-            text="Some heads do the same whatever the picture shows: look at neighbours, along a row, down a column. The model"
-            " is another one now, a Swin, whose windows bring such heads about.",
+            text="Some heads do the same whatever the picture shows: look at neighbours, along a row, down a column. This step"
+            " uses another model, a Swin, whose windows bring such heads about: the button below opens it.",
             task="Find a head that looks along its row and choose it.",
             hint="On Patterns each tile is a head, and a bright line from left to right is a row. The fold “Find heads that …”"
             " knows the word row. Layers 3 and 5 are worth a look.",
