@@ -7,13 +7,15 @@ chosen inside pictures, so it is kept here.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 _KEY = "chosen"
-FUSES = ("mean", "max", "single")
-MODES = ("raw", "sinks removed", "relative")
+Fuse = Literal["mean", "max", "single"]
+Mode = Literal["raw", "sinks removed", "relative"]
+FUSES: tuple[Fuse, ...] = get_args(Fuse)
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ class Chosen:
     """(layer, head) pairs sent from one page to another."""
     word: int = -1
     """Which word of the answer, marks counted; -1: the one that the answer offers first."""
-    fuse: str = "mean"
+    fuse: Fuse = "mean"
     """How the viewer puts heads together: "mean", "max", or "single" for the chosen head alone."""
-    weighing: str = "raw"
+    weighing: Mode = "raw"
     """What the viewer shows of weights: "raw", "sinks removed" or "relative"."""
     smooth: bool = False
     """Whether the viewer blends between patches."""

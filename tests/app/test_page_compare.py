@@ -256,7 +256,7 @@ def test_the_picture_says_what_the_table_says_on_other_grids():
         page.goto(f"{server}/compare-compare?" + "&".join(f"{name}={value}" for name, value in OTHER_GRIDS.items()))
         page.wait_for_selector(".pair .starts button", timeout=120_000)
         settle(page)
-        page.wait_for_function("() => document.querySelector('.pair .readout').textContent.includes('differences')")
+        page.wait_for_selector(".pair .readout:has-text('differences')")
         told = page.inner_text(".pair .readout")
     assert told.startswith("Patch (row 3, column 9)")
     assert float(re.search(r"differences is (\d+(\.\d+)?)", told)[1]) == pytest.approx(moved_by_hand(40), abs=0.6)

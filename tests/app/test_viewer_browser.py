@@ -266,7 +266,7 @@ def test_without_sinks_the_planted_sink_is_empty_and_named(opened):
     shown = np.delete(np.arange(36), [5])
     light = brightness(pixels)
     assert shown[light[shown].argmax()] == values.argmax()
-    assert "removed: (0, 5)" in page.locator(".note").inner_text()
+    assert "removed: row 0, column 5" in page.locator(".note").inner_text()
     readout = page.locator(".readout").inner_text()
     assert float(re.search(r"\u2192 ([\d.]+)", readout)[1]) == pytest.approx(values.max(), rel=0.03)
 

@@ -19,11 +19,11 @@ def token_name(rows: Rows | None, row: int) -> str:
         same = rows.where(role)
         return f"{role} token" if len(same) == 1 else f"{role} token {int(np.searchsorted(same, row))}"
     here = np.flatnonzero(rows.placed & (rows.image == rows.image[row]))
-    lines = [_lines(rows.boxes[here, axis], rows.boxes[here, axis + 2]) for axis in (1, 0)]
-    if lines[0] is None or lines[1] is None:
+    tops, lefts = (_lines(rows.boxes[here, axis], rows.boxes[here, axis + 2]) for axis in (1, 0))
+    if tops is None or lefts is None:
         return f"patch {row}"
-    down, across = (int(np.searchsorted(line, _rounded(rows.boxes[row, axis]))) for line, axis in zip(lines, (1, 0), strict=True))
-    return f"row {down}, column {across}"
+    down, across = np.searchsorted(tops, _rounded(rows.boxes[row, 1])), np.searchsorted(lefts, _rounded(rows.boxes[row, 0]))
+    return f"row {int(down)}, column {int(across)}"
 
 
 def patch_name(rows: Rows | None, row: int) -> str:

@@ -19,6 +19,7 @@ import streamlit as st
 
 from ui.map_payload import MapView
 from ui.recording import View, known_numbers
+from ui.state import Fuse, Mode
 from ui.tensors import publish, url
 from ui.viewer.from_capture import map_of
 from ui.viewer.memory import decided
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from analysis.results import TokenMap
 
-Fuse = Literal["mean", "max", "single"]
-Mode = Literal["raw", "sinks removed", "relative"]
 SCRIPTS = (
     "scales.js", "packing.js", "geometry.js", "rows.js", "elements.js", "export.js", "stage.js", "navigator.js",
     "panel.js", "viewer.js", "answer.js", "listening.js", "map.js", "entry.js",
@@ -133,7 +132,7 @@ def viewer(
         "smooth": bool(smooth),
         "sort": sort or "",
     }
-    first = {"selection": start | {"pins": []}}
+    first: dict[str, dict[str, Any]] = {"selection": start | {"pins": []}}
     memory = st.session_state.setdefault(f"viewer memory: {key}", {})
     chosen = decided(memory, given, st.session_state.get(key, first)["selection"])
     told = {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0}), "words": _spelled(words)}
