@@ -48,7 +48,7 @@ def layer_cka(first: Sequence[Capture], second: Sequence[Capture], *, tower: str
     if not (shared := sorted(rows[0] & rows[1])):
         counts = [", ".join(f"{n // len(first):,}" for n in sorted(each)) for each in rows]
         raise ValueError(
-            f"layers are compared token by token, and the first has {counts[0]} tokens per image, the second {counts[1]}. "
+            f"Layers are compared token by token, and the first has {counts[0]} tokens per image, the second {counts[1]}. "
             "Two models with the same grid of patches (input size and patch size) and the same extra tokens can be compared."
         )
     values = np.array([[linear_cka(a, b) if len(a) == len(b) else np.nan for b in two.values()] for a in one.values()])

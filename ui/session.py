@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 START = "bundled:vit"
 _POLL = 0.4
 """Seconds between two looks at a running job."""
-_RETRIED = ("model", "study", "study cost")
+_RETRIED = ("model", "study", "study cost", "triage", "fix-measured", "fewer-curves")
 """Work that depends on a network or on files: what failed once can work the next time."""
 PATIENCE = 0.5
 """How long a run of a page waits for a result before it paints that it is waiting; a picture on a usual model takes less."""
