@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from scipy.stats import rankdata
 
-from analysis.attention_rows import kept_weights, same_tokens
+from analysis.attention_rows import kept_weights, on_layer, same_tokens
+from analysis.maps import raw_attention
 from analysis.registry import method
 from analysis.results import HeadMatrix, TokenMap
 from model_adapters import Capture, Site
+
+_GRAZED = 1e-5
+"""A token that shares less of its area with a box does not lie there: boxes are rounded to float32."""
 
 
 def why_not_comparable(first: Capture, second: Capture, tower: str = "vision") -> str | None:
@@ -42,23 +47,54 @@ def why_not_comparable(first: Capture, second: Capture, tower: str = "vision") -
     range="-1 to 1 for maps without sign, scaled to a total of 1",
     misleads="Methods have different units; scaled to one total, a flatter map looks lower wherever it is right.",
 )
-def map_difference(first: TokenMap, second: TokenMap, *, scale: bool = True) -> TokenMap:
-    """What the first map says more than the second, on the tokens of the first.
+def map_difference(
+    first: TokenMap,
+    second: TokenMap,
+    *,
+    scale: bool = True,
+    on: Literal["first", "second"] = "first",
+    stretch: bool = False,
+) -> TokenMap:
+    """What the first map says more than the second.
 
-    Where tokens differ, the second map is read as its mean under each box of the first.
+    Where tokens differ, one map is carried over to the tokens of the other by area: a token gives every box that it overlaps
+    the share of its value that lies there, so totals are kept. A token where the other map has none is NaN.
 
     Args:
         first: a map.
         second: another map of the same image.
         scale: divide each map by the sum of its absolute values before.
+        on: whose tokens the difference is given on.
+        stretch: the maps are of two images: one is stretched over the other, so that places are parts of the image.
     """
-    if first.size != second.size:
+    if first.size != second.size and not stretch:
         raise ValueError(f"maps must be of one image. Got sizes {first.size} and {second.size}.")
-    seen = second.values if same_tokens(first.rows, second.rows) else _under(first, second)
-    if np.isnan(seen).any():
-        raise ValueError(f"{int(np.isnan(seen).sum())} of {len(seen)} tokens of the first map lie where the second has none.")
-    one, two = (v / max(float(np.abs(v).sum()), 1e-12) if scale else v for v in (first.values, seen))
-    return replace(first, values=one - two, signed=True, label=f"{first.label or 'first'} - {second.label or 'second'}")
+    one, two = (_scaled(each) if scale else each for each in (first, second))
+    there, values = (one, one.values - _carried(two, one)) if on == "first" else (two, _carried(one, two) - two.values)
+    if np.isnan(values).all():
+        raise ValueError("no token of the first map lies where the second has one.")
+    return replace(there, values=values, signed=True, label=f"{first.label or 'first'} - {second.label or 'second'}")
+
+
+def row_of_attention(capture: Capture, site: Site, *, head: int | None = None, query: int | None = None) -> TokenMap:
+    """Where one query row leads, over all tokens of its layer that lie on the image: 0 outside of the row's window.
+
+    Args:
+        capture: with the weights of the site.
+        site: which attention.
+        head: one head; the mean of all by default.
+        query: the row; by default the mean of all patches.
+    """
+    if query is None:
+        return raw_attention(capture, site=site, head=head, read="mean")
+    weights, kept = kept_weights(capture, site)
+    if query not in kept:
+        raise ValueError(f"query row {query} was asked for, but {len(kept)} rows from {kept.min()} to {kept.max()} were kept.")
+    layout = capture.layouts[site]
+    row = (weights.mean(0) if head is None else weights[head])[int(np.flatnonzero(kept == query)[0])]
+    values = np.zeros((layout.windows, len(row)))
+    values[query // (len(layout.queries) // layout.windows)] = row
+    return on_layer(capture, site, values.ravel(), layout.keys, image=0, label="attention")
 
 
 @method(
@@ -142,9 +178,32 @@ def _same_heads(first: HeadMatrix, second: HeadMatrix) -> None:
         )
 
 
-def _under(first: TokenMap, second: TokenMap) -> np.ndarray:
-    """[N]: the mean of the second map under each box of the first; NaN where it has no token."""
-    raster = second.raster()
-    boxes = np.round(first.rows.boxes).astype(int).clip(0)
-    parts = [raster[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] for x0, y0, x1, y1 in boxes]
-    return np.array([p[np.isfinite(p)].mean() if np.isfinite(p).any() else np.nan for p in parts])
+def _scaled(found: TokenMap) -> TokenMap:
+    """The same map with absolute values that add up to 1."""
+    return replace(found, values=found.values / max(float(np.abs(found.values).sum()), 1e-12))
+
+
+def _carried(found: TokenMap, onto: TokenMap) -> np.ndarray:
+    """[N]: a map on the tokens of another, shared out by area; NaN where it has no token."""
+    if same_tokens(found.rows, onto.rows) and found.size == onto.size:
+        return found.values
+    parts = _parts(_edges(onto), _edges(found))
+    values = parts @ found.values
+    values[~(parts > 0).any(1)] = np.nan
+    return values
+
+
+def _edges(found: TokenMap) -> np.ndarray:
+    """[N, 4]: boxes as parts of the image."""
+    return found.rows.boxes.astype(np.float64) / np.array([*found.size, *found.size], float)
+
+
+def _parts(onto: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """[N, M]: the share of each of M boxes that lies in each of N; where these overlap, a share is split among them."""
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    parts = np.zeros((len(onto), len(boxes)))
+    for row, box in zip(parts, onto, strict=True):
+        sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+        row[:] = np.nan_to_num(sides.clip(0).prod(1) / areas)
+    parts[parts <= _GRAZED] = 0
+    return parts / np.maximum(parts.sum(0), 1)

@@ -38,17 +38,22 @@ def layer_cka(first: Sequence[Capture], second: Sequence[Capture], *, tower: str
 
     Args:
         first: captures with hidden states, one per image.
-        second: captures of the same images, with the same number of tokens.
+        second: captures of the same images. Layers of other numbers of tokens are not compared: NaN.
         tower: which tower.
     """
     if len(first) != len(second) or not first:
         raise ValueError(f"captures must be of the same images. Got {len(first)} and {len(second)}.")
     one, two = (_stacked(captures, tower) for captures in (first, second))
-    rows = {len(h) for h in (*one.values(), *two.values())}
-    if len(rows) > 1:
-        raise ValueError(f"all layers must have the same tokens in both. Got {sorted(rows)} tokens over all images.")
-    values = np.array([[linear_cka(a, b) for b in two.values()] for a in one.values()])
-    return LayerSimilarity(values, tuple(one), tuple(two), f"linear CKA over {rows.pop()} tokens")
+    rows = [{len(h) for h in each.values()} for each in (one, two)]
+    if not (shared := sorted(rows[0] & rows[1])):
+        counts = [", ".join(f"{n // len(first):,}" for n in sorted(each)) for each in rows]
+        raise ValueError(
+            f"Layers are compared token by token, and the first has {counts[0]} tokens per image, the second {counts[1]}. "
+            "Two models with the same grid of patches (input size and patch size) and the same extra tokens can be compared."
+        )
+    values = np.array([[linear_cka(a, b) if len(a) == len(b) else np.nan for b in two.values()] for a in one.values()])
+    over = f"{shared[0]}" if len(shared) == 1 else f"{shared[0]} to {shared[-1]}"
+    return LayerSimilarity(values, tuple(one), tuple(two), f"linear CKA over {over} tokens")
 
 
 def linear_cka(first: np.ndarray, second: np.ndarray) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 
 from model_adapters import AdapterError
-from studies.errors import StudyError
+from studies.errors import DamagedStudy, StudyError
 from studies.spec import read_study
 from studies.store import Store
 
@@ -74,7 +75,7 @@ def _status(asked: argparse.Namespace) -> None:
 
     found = status(Store(asked.store))
     _say(found.line)
-    for note in found.notes:
+    for note in (*found.lacking, *found.notes):
         _say(note)
 
 
@@ -85,11 +86,17 @@ def _report(asked: argparse.Namespace) -> None:
 
 
 def _query(asked: argparse.Namespace) -> None:
-    from studies.reading import query
+    from studies.reading import QUERIES, lacking, query
     from studies.telling import table
 
-    Store(asked.store).manifest()
-    for line in table(*query(Store(asked.store), asked.sql)):
+    store = Store(asked.store)
+    store.manifest()
+    for sentence in lacking(store, QUERIES.get(asked.sql, asked.sql)):
+        _say(sentence)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedStudy)  # said above
+        found = query(store, asked.sql)
+    for line in table(*found):
         _say(line)
 
 
@@ -99,6 +106,8 @@ def _list(asked: argparse.Namespace) -> None:
     found = listed(asked.folder)
     for one in found:
         _say(f"{one.line} ({one.url})")
+        for sentence in one.lacking:
+            _say(f"  {sentence}")
     if not found:
         _say(f"No studies in {asked.folder}.")
 

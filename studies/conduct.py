@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from studies.checking import check_models
+from studies.damage import sentences
 from studies.data import opened
 from studies.engine import Engine, LocalEngine
 from studies.errors import StudyError
@@ -65,7 +66,7 @@ def conduct(study: Study, engine: Engine | None = None, report: Callable[[Progre
         shards = _begun(store, study, told, lambda: sum(1 for _ in _shards(study)))
         if not shards:
             raise StudyError("the data set has no records.")
-        done = set(store.done())
+        done = set(store.done()) - _forgotten(store)
         progress = Progress(len(done), shards, 0, 0, 0.0)
         report(progress)
         left = (shard for shard in _shards(study) if shard.name not in done)
@@ -154,11 +155,26 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         yield f"{name} is {there!r:.60} there and {here!r:.60} here"
 
 
+def _forgotten(store: Store) -> set[str]:
+    """Shards whose files are missing or changed: their marks are taken away, and the study counts as unfinished."""
+    found = store.damage(whole=True)
+    if found:
+        _write(store, finished=None)
+    shards = {each.shard for each in found if each.shard}
+    store.forget(shards)
+    return shards
+
+
 def _finish(store: Store) -> None:
     """Write the aggregated tables, and say that the study is finished."""
-    told = store.manifest()
-    if told["finished"] is None:
+    if store.manifest()["finished"] is None:
+        if found := [each for each in store.damage() if each.shard]:
+            raise StudyError(f"the study cannot be finished, because files are lost while it runs. {sentences(found)[0]}")
         totals = Totals(store)
         totals.update()
-        totals.write()
-        store.write_manifest({**{k: v for k, v in told.items() if k != "format"}, "finished": time.time()})
+        _write(store, statistics=totals.write(), finished=time.time())
+
+
+def _write(store: Store, **changes: Any) -> None:
+    told = {key: value for key, value in store.manifest().items() if key != "format"}
+    store.write_manifest({**told, **changes})

@@ -53,6 +53,15 @@ class Place:
             return []
         return sorted(str(one).rstrip("/").rsplit("/", 1)[-1] for one in found)
 
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """What lies in the folder, by name, with sizes and whatever else tells one version of a file from another."""
+        self.fs.invalidate_cache(self.path)
+        try:
+            found = self.fs.ls(self.path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {str(one["name"]).rstrip("/").rsplit("/", 1)[-1]: one for one in found}
+
     def write(self, content: bytes) -> None:
         """Write the whole file or nothing: renamed into place on a disk, one put elsewhere."""
         try:

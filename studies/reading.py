@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from typing import Any
 
 import duckdb
 
-from studies.errors import StudyError
+from studies.damage import sentences
+from studies.errors import DamagedStudy, StudyError
 from studies.places import Place
 from studies.store import TABLES, Store
 
@@ -54,8 +57,8 @@ def connection(store: Store) -> duckdb.DuckDBPyConnection:
         own = store.files(table)
         if own:
             _view(found, table, own)
-        summary = root / "tables" / f"{table}.parquet"
-        if summary.exists():
+        summary = store.statistics(table)
+        if summary.exists() and not store.damage(f"{table}_all"):
             own = [*own, summary]
             _view(found, f"{table}_all", [summary])
         files += own
@@ -82,7 +85,12 @@ def _answers(con: duckdb.DuckDBPyConnection, sql: str) -> bool:
 
 
 def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and rows of a query, or of a ready one by name; a faulty query is one sentence."""
+    """Column names and rows of a query, or of a ready one by name; a faulty query is one sentence.
+
+    Where files of the tables that it names are missing or changed, it is answered from the rest, with a `DamagedStudy` warning.
+    """
+    for sentence in lacking(store, QUERIES.get(sql, sql)):
+        warnings.warn(sentence, DamagedStudy, stacklevel=2)
     with connection(store) as con:
         try:
             found = con.execute(QUERIES.get(sql, sql))
@@ -91,6 +99,12 @@ def query(store: Store, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
             return [column[0] for column in found.description or ()], found.fetchall()
         except duckdb.Error as error:
             raise StudyError(f"the query cannot be answered: {' '.join(str(error).split())[:400]}") from error
+
+
+def lacking(store: Store, sql: str) -> tuple[str, ...]:
+    """What the tables that a query names lack, a sentence each."""
+    named = set(re.findall(r"\w+", sql))
+    return sentences(each for each in store.damage() if not each.table or each.table in named)
 
 
 def _view(con: duckdb.DuckDBPyConnection, name: str, files: list[Place]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from studies.damage import facts_of
 from studies.statistics import Moments, merged
 from studies.store import Store, parquet, read_table
 
@@ -26,9 +27,10 @@ class Totals:
     def update(self) -> int:
         """Read the shards that came since; how many there were."""
         new = [shard for shard in self.store.done() if shard not in self.seen]
+        sound = {file.path for file in self.store.files("totals")}
         for shard in new:
             file = self.store.file_of("totals", shard)
-            if file.exists():
+            if file.path in sound:
                 self._add(read_table(file))
             self.seen.add(shard)
         return len(new)
@@ -43,10 +45,15 @@ class Totals:
         parts = [self._rows(column, *found) for (table, column), found in sorted(self._found.items()) if table == name]
         return pa.concat_tables(parts)
 
-    def write(self) -> None:
-        """Write the aggregated tables of a finished study."""
+    def write(self) -> dict[str, Any]:
+        """Write the aggregated tables of a finished study; what the manifest holds of their files."""
+        facts = {}
         for name in self.tables:
-            (self.store.root / "tables" / f"{name}.parquet").write(parquet(self.table(name)))
+            table = self.table(name)
+            content = parquet(table)
+            self.store.statistics(name).write(content)
+            facts[name] = facts_of(content, len(table))
+        return facts
 
     def _add(self, table: pa.Table) -> None:
         names, columns = (np.array(table[key].to_pylist(), object) for key in ("table", "column"))

@@ -120,7 +120,7 @@ def show(found: Answered, sheet: Sheet | None, led: Hop | None, word: int) -> No
     rows = tuple(each.steps[0] if each.steps else 0 for each in found.answer.words)
     now = state.chosen()
     viewer(
-        shown, key=KEY, layer=now.layer % len(shown.layers), head=now.head, query=rows[word], height=HEIGHT,
+        shown, key=KEY, layer=now.layer % len(shown.layers), head=now.head, fuse=now.fuse, query=rows[word], height=HEIGHT,
         words=Words(tuple(chips), rows, word), on_change=follow,
     )  # fmt: skip
     grid(found, sheet, led)
@@ -141,7 +141,8 @@ def nothing_said(found: Answered) -> None:
 def follow() -> None:
     """What is chosen in the viewer is chosen on every page."""
     told = st.session_state[KEY]["selection"]
-    state.choose(layer=int(told["layer"]), head=int(told["head"]), word=int(told.get("word", state.chosen().word)))
+    word = int(told.get("word", state.chosen().word))
+    state.choose(layer=int(told["layer"]), head=int(told["head"]), fuse=told["fuse"], word=word)
 
 
 def inspect(question: Question, found: Answered, sheet: Sheet | None, word: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,15 +118,18 @@ def _other(base: Side, differs: str) -> tuple[Side, tuple[str, str]]:
 
 def _other_model(base: Side) -> tuple[Side, tuple[str, str]]:
     start = _PARTNERS.get(base.model.name, session.START)
-    name = _choose("other-model", "Against", start, pickers.bundled(), pickers.title)
-    weights = "pretrained" if name.startswith(("bundled:", "path:")) else base.weights
+    name = _choose("other-model", "Against", start, pickers.bundled(), pickers.title, pickers.meant)
+    weights = "pretrained"
+    if not name.startswith(("bundled:", "path:")):
+        weights = controls.pick("other-weights", "Its weights", ["random", "pretrained"])
     model = session.model(name, weights)
     return Side(model, weights, base.picture, pickers.text(model)), (base.model.name, name)
 
 
 def _other_picture(base: Side) -> tuple[Side, tuple[str, str]]:
     start = "scene:5" if base.picture.id != "scene:5" else picture_picker.START
-    id = _choose("other-image", "Against", start, [*picture_picker.uploads(), *pictures.offered()], pictures.title)
+    id = _choose("other-image", "Against", start, [*picture_picker.uploads(), *pictures.offered()], pictures.title,
+                 picture_picker.meant)
     try:
         picture = pictures.picture(id, picture_picker.uploads())
     except ValueError as error:
@@ -162,9 +166,10 @@ def _edited(base: Side) -> tuple[Side, tuple[str, str]]:
     return Side(base.model, base.weights, base.picture, base.text, edits), ("as it is", _SHORT[kind].format(layer, head))
 
 
-def _choose(name: str, label: str, start: str, options: list[str], format: Any) -> str:
-    """One of many, or anything that is typed."""
+def _choose(name: str, label: str, start: str, options: list[str], format: Any, meant: Callable[[str], str]) -> str:
+    """One of many, or anything that is typed; `meant` says which of them a part of a name means."""
     link.begin(name, start, str)
+    st.session_state[name] = meant(st.session_state[name] or start)
     known = list(dict.fromkeys([start, *options, st.session_state[name]]))
     value = st.selectbox(label, known, key=name, accept_new_options=True, format_func=format, persist_state="session")
     link.keep(name, value, start)

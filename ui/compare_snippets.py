@@ -19,11 +19,12 @@ def snippet(asked: Wish, chosen: tuple[int | None, int | None]) -> str:
         chosen: the row of attention on each side (None is the mean row), or the class that each map is about.
     """
     rows = asked.methods[0] == "attention"
-    lines, imports = [], {"import model_adapters as ma", "from analysis.compare import map_difference"}
+    lines, imports = [], {"import model_adapters as ma"}
+    imports |= set() if rows else {"from analysis.compare import map_difference"}
     if asked.methods[0] == "word":
         imports |= {"from analysis.words import answer_of", "from analysis.words.word_maps import word_map"}
     else:
-        imports |= {"from analysis.maps import raw_attention"} if rows else {"import analysis"}
+        imports |= {"from analysis.compare import map_difference, row_of_attention"} if rows else {"import analysis"}
     for number, name in enumerate(("first", "second")):
         side = asked.sides[number]
         from_picture, picture = picture_lines(side.picture.id)
@@ -34,8 +35,9 @@ def snippet(asked: Wish, chosen: tuple[int | None, int | None]) -> str:
         lines.append(f'{name} = ma.subject(ma.load("{side.model.name}"{weights}), {picture}{_read(side.text)})')
         make = _rows_of if rows else _word_of if asked.methods[0] == "word" else _map_of
         lines += make(asked, number, name, chosen[number])
-    scale = ", scale=False" if rows else ""
-    lines.append(f"shown = map_difference(second_map, first_map{scale})  # right minus left, on the tokens of the right")
+    given = (", scale=False" if rows else "") + (", stretch=True" if asked.differs == "picture" else "")
+    lines.append("# Right minus left, on the tokens of the left.")
+    lines.append(f'shown = map_difference(second_map, first_map, on="second"{given})')
     return "\n".join([*sorted(imports), "", *lines])
 
 
@@ -64,12 +66,11 @@ def _edits(side: Side) -> str:
 
 def _rows_of(asked: Wish, number: int, name: str, row: int | None) -> list[str]:
     head, layer = asked.heads[number], asked.layers[number]
-    query = 'read="mean"' if row is None else f"query={row}"
-    only = "" if head is None else f"head={head}, "
+    only = ("" if head is None else f", head={head}") + ("" if row is None else f", query={row}")
     return [
         f"{name}_capture = {_captured(asked.sides[number], name)}",
         f"{name}_site = [site for site in {name}_capture.sites if site.tower == {asked.tower!r}][{layer}]",
-        f"{name}_map = raw_attention({name}_capture, site={name}_site, {only}{query})",
+        f"{name}_map = row_of_attention({name}_capture, {name}_site{only})",
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from ui import compare_words, page, pickers, session, state
@@ -14,9 +15,11 @@ from ui.results import compare
 
 if TYPE_CHECKING:
     from analysis.results import TokenMap
-    from ui.recording import View
+    from ui.recording import Layer, View
 
 HEIGHT = 380
+Rows = tuple[int | None, int | None]
+"""A row on each side; None is the mean of all patches."""
 
 
 def maps(asked: Wish) -> None:
@@ -60,41 +63,44 @@ def _attention(asked: Wish) -> None:
     pair_map(
         *columns, key="pair", asked=offered, query=now.query, bare=asked.differs == "picture", height=HEIGHT, on_change=follow
     )
-    shown = rows_asked(now.query, offered, layers)
+    shown = rows_asked(now.query, offered, views, layers)
+    if shown is None:
+        st.caption("The right has no patch where the chosen one lies: there is no difference to take away. Choose another patch.")
+        return
     pair = session.get(
         ("compared rows", *asked.key, asked.layers, asked.heads, shown), lambda _: _rows(asked, shown), label="Comparing"
     )
     _told(asked, pair, "Attention", shown)
 
 
-def rows_asked(query: str, offered: list[Any], layers: list[Any]) -> tuple[int | None, int | None]:
-    """The rows that are shown before anything is hovered, as the picture itself decides it."""
+def rows_asked(query: str, offered: list[Any], views: tuple[View, View], layers: list[Layer]) -> Rows | None:
+    """The rows that are shown before anything is hovered, as the picture itself decides it; None where one side has none."""
     if query == "mean":
         return None, None
     if query.isdigit() and int(query) < len(layers[0].queries) and layers[0].queries.placed[int(query)]:
-        return int(query), _same_place(layers, int(query))
+        found = _same_place(views, layers, int(query))
+        return None if found is None else (int(query), found)
     row = int(query) if query.isdigit() else None
     named = [s for s in offered if s.rows[0] == row] if row is not None else [s for s in offered if s.label == query]
     return (named or offered)[0].rows
 
 
-def _same_place(layers: list[Any], row: int) -> int | None:
-    import numpy as np
+def _same_place(views: tuple[View, View], layers: list[Layer], row: int) -> int | None:
+    """The smallest patch on the right that lies where the middle of a patch on the left is; places are parts of the pictures."""
+    first, second = (layer.queries.boxes.astype(np.float64) for layer in layers)
+    sizes = [np.array([view.picture.width, view.picture.height], float) for view in views]
+    middle = (first[row, :2] + first[row, 2:]) / 2 / sizes[0] * sizes[1]
+    inside = np.flatnonzero((second[:, :2] <= middle).all(1) & (middle < second[:, 2:]).all(1))
+    areas = (second[inside, 2:] - second[inside, :2]).prod(1)
+    return int(inside[areas.argmin()]) if len(inside) else None
 
-    first, second = (layer.queries for layer in layers)
-    if len(first) == len(second) and np.array_equal(first.placed, second.placed):
-        return row
-    middle = (first.boxes[row, :2] + first.boxes[row, 2:]) / 2
-    inside = (second.boxes[:, :2] <= middle).all(1) & (middle < second.boxes[:, 2:]).all(1)
-    return int(np.flatnonzero(inside)[0]) if inside.any() else None
 
-
-def _rows(asked: Wish, rows: tuple[int | None, int | None]) -> compare.MapPair:
+def _rows(asked: Wish, rows: Rows) -> compare.MapPair:
     one, two = (
         compare.rows_of(subject, asked.tower, layer, head, row)
         for subject, layer, head, row in zip(asked.subjects, asked.layers, asked.heads, rows, strict=True)
     )
-    return compare.paired(one, two, asked.titles, scale=False)
+    return compare.paired(one, two, asked.titles, scale=False, stretch=asked.differs == "picture")
 
 
 def targets(asked: Wish) -> tuple[int, int]:
@@ -129,7 +135,7 @@ def _of_methods(asked: Wish) -> None:
 def _drawn(asked: Wish, one: TokenMap, two: TokenMap) -> tuple[compare.MapPair, list[Any]]:
     from ui.viewer.from_capture import map_of
 
-    pair = compare.paired(one, two, asked.titles, scale=True)
+    pair = compare.paired(one, two, asked.titles, scale=True, stretch=asked.differs == "picture")
     shown: list[Any] = [map_of(each, side.picture.image) for each, side in zip((one, two), asked.sides, strict=True)]
     return pair, [*shown, None if pair.difference is None else map_of(pair.difference, asked.sides[0].picture.image)]
 
@@ -197,9 +203,9 @@ def _told(asked: Wish, pair: compare.MapPair, title: str, chosen: tuple[int | No
         if pair.difference is None:
             st.caption(f"{said} No single table of the difference: {pair.reason}")
             return
-        if not pair.difference.values.any():
+        if not np.nan_to_num(pair.difference.values).any():
             said = _nothing_differs(asked)
-        st.caption(said)
+        st.caption(f"{said} {pair.lacking}".strip())
         page.take_away(
             pair.difference, lambda: draw(pair.difference, image=None), key="pair-away", title=f"{title}: right minus left",
             snippet=snippet(asked, chosen),

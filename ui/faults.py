@@ -8,6 +8,8 @@ import traceback
 
 import streamlit as st
 
+from studies.errors import StudyError
+
 log = logging.getLogger(__name__)
 
 
@@ -31,6 +33,11 @@ def sentence(error: BaseException) -> str:
     )
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Whether the same question would be refused again for the same reason, so that trying again is of no use."""
+    return _is_clear(error) and not isinstance(error, StudyError) and not isinstance(error.__cause__, OSError)
+
+
 def on_script_error(error: Exception) -> bool:
     """For errors that no page expected."""
     show(error)
@@ -38,5 +45,5 @@ def on_script_error(error: Exception) -> bool:
 
 
 def _is_clear(error: BaseException) -> bool:
-    """Errors of ours are written for people: those of models, and of values that make no sense."""
-    return isinstance(error, ValueError) or type(error).__name__ == "AdapterError"
+    """Errors of ours are written for people: those of models, of studies, and of values that make no sense."""
+    return isinstance(error, (ValueError, StudyError)) or type(error).__name__ == "AdapterError"

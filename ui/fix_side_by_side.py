@@ -115,12 +115,12 @@ def _costs(question: Question, plain: Answered, columns: Sequence[Column], slots
     for column in columns:
         # Here, below the maps, what waits does not push them down.
         paid = fix_view.cost(question, plain, column.fix)
-        costs[column.fix] = None if paid is None else paid.own
+        costs[column.fix] = paid
         with slots[column.number]:
             if paid is None:
                 st.caption("not timed yet")
             else:
-                fix_view.show_cost(paid)
+                fix_view.show_cost(paid, costs.get(None) if column.fix is not None else None)
     return costs
 
 

@@ -87,22 +87,13 @@ def answer_under(question: Question, plain: Answered, chosen: Fix) -> Answered |
     return session.part(("fixed", question, chosen), make, label=chosen.title)
 
 
-@dataclass(frozen=True)
-class Paid:
-    """What an answer costs, and what the plain one costs, measured one right after the other."""
-
-    own: AnswerCost
-    plain: AnswerCost
-
-
-def cost(question: Question, plain: Answered, chosen: Fix | None) -> Paid | None:
+def cost(question: Question, plain: Answered, chosen: Fix | None) -> AnswerCost | None:
     """Passes and seconds of an answer; None while they are measured."""
-    from model_adapters.answer_cost import answer_costs
+    from model_adapters.answer_cost import answer_cost
 
-    def measure(progress: Progress) -> Paid:
-        ways: list[Any] = [{"decoding": question.decoding}, *([chosen.keywords(question.decoding)] if chosen else [])]
-        found = answer_costs(plain.model, plain.inputs, ways, max_new_tokens=question.longest)
-        return Paid(found[-1], found[0])
+    def measure(progress: Progress) -> AnswerCost:
+        way: Any = {"decoding": question.decoding} if chosen is None else chosen.keywords(question.decoding)
+        return answer_cost(plain.model, plain.inputs, max_new_tokens=question.longest, **way)
 
     # One at a time: two that are measured together slow each other down.
     return session.part(
@@ -111,18 +102,30 @@ def cost(question: Question, plain: Answered, chosen: Fix | None) -> Paid | None
     )  # fmt: skip
 
 
-def show_cost(found: Paid) -> None:
-    """Passes and measured time of one more token, and what came before the first."""
-    paid, plain = found.own, found.plain
-    if paid.token_passes != paid.token_passes:
-        st.markdown(f"**{_time(paid.first_seconds)}** for one token · {_passes(paid.first_passes)}")
+def show_cost(found: AnswerCost, plain: AnswerCost | None) -> None:
+    """Passes and measured time of one more token, and what came before the first.
+
+    Args:
+        found: of the answer.
+        plain: of the answer as it is, whose time is shown beside it; None where that is this answer, or is not known.
+    """
+    if found.token_passes != found.token_passes:
+        st.markdown(f"**{_time(found.first_seconds)}** for one token · {_passes(found.first_passes)}")
         return
-    times = f" ({paid.token_seconds / plain.token_seconds:.1f} ×)" if plain is not paid and plain.token_seconds > 0 else ""
     st.markdown(
-        f"**{_time(paid.token_seconds)}** / token{times} · {_passes(paid.token_passes)}",
-        help=f"Measured here on this prompt, from the shortest of several runs. {_passes(paid.token_passes)} of the model per "
-        f"token; the first token is there after {_passes(paid.first_passes)} and {_time(paid.first_seconds)}.",
+        f"**{_time(found.token_seconds)}** / token{_times(found, plain)} · {_passes(found.token_passes)}",
+        help=f"Measured here on this prompt, from the shortest of several runs; the factor compares it with the time of the "
+        f"answer as it is. {_passes(found.token_passes)} of the model per token; the first token is there after "
+        f"{_passes(found.first_passes)} and {_time(found.first_seconds)}.",
     )
+
+
+def _times(found: AnswerCost, plain: AnswerCost | None) -> str:
+    """How many times the plain answer's time, of the times as they are shown."""
+    if plain is None or not plain.token_seconds > 0:
+        return ""
+    own, other = (float(f"{1000 * each.token_seconds:.1f}") for each in (found, plain))
+    return f" ({own / other:.1f} ×)" if other else ""
 
 
 def _passes(count: float) -> str:

@@ -24,11 +24,10 @@ pages = {
 }
 page = st.navigation({section: listed for section, listed in pages.items() if listed}, position="top")
 state.chosen()
-known = pickers.sidebar(answers=page.url_path.startswith("words-"))
+session.note_sidebar(pickers.model_name(), pickers.weights())
+pickers.sidebar(answers=page.url_path.startswith("words-"))
 state.write_link()
 panel.draw(page.url_path)
 page.run()
 session.painted()
-if not known and session.loaded(pickers.model_name(), pickers.weights()) is not None:
-    # The model came while the page was drawn: the pickers have to name its classes.
-    st.rerun()
+session.catch_up()

@@ -91,7 +91,10 @@ def follow() -> None:
     """What is chosen in the viewer is chosen on every page."""
     found = st.session_state["attention"]["selection"]
     pins = found["pins"]
-    state.choose(layer=int(found["layer"]), head=int(found["head"]), query=str(pins[0]) if pins else "")
+    state.choose(
+        layer=int(found["layer"]), head=int(found["head"]), query=str(pins[0]) if pins else "", fuse=found["fuse"],
+        weighing=found["mode"], smooth=bool(found["smooth"]), order=found["sort"],
+    )  # fmt: skip
 
 
 def answer_line(view: View, shown: ViewerState) -> None:
@@ -99,7 +102,7 @@ def answer_line(view: View, shown: ViewerState) -> None:
     order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
     answers = " · ".join(f"{view.labels[n]} {view.probabilities[n]:.2f}" for n in order)
     layer = view.layers[shown.layer]
-    st.caption(f"{layer.name}, head {shown.head}" + (f" — answer: {answers}" if answers else ""))
+    st.caption(f"{layer.name}, {shown.heads_of(view)}" + (f" — answer: {answers}" if answers else ""))
 
 
 @st.fragment(run_every=_POLL)

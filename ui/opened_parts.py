@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import streamlit as st
 
-from ui import controls, link, opened, opened_answer
+from ui import controls, link, opened, opened_answer, state
 from ui.opened_texts import label, line, one_of, plain
 from ui.recording import View
 from ui.session_file import Session
@@ -97,14 +98,24 @@ def show_view(
     from ui.viewer import viewer
 
     asked = None if words is None else words.rows[words.chosen]
-    shown = viewer(view, key="recorded" if words is None else id, query=asked, height=HEIGHT, words=words, on_change=on_change)
+    as_left: dict[str, Any] = {} if words is not None else _as_left(session, view)
+    key = f"recorded-{id}" if words is None else id
+    shown = viewer(view, key=key, query=asked, height=HEIGHT, words=words, on_change=on_change, **as_left)
     layer = view.layers[shown.layer]
     row = shown.pins[0] if shown.pins else asked
     order = sorted(range(len(view.labels)), key=lambda n: -view.probabilities[n])[:3]
     answer = " · ".join(f"{plain(view.labels[n])} {view.probabilities[n]:.2f}" for n in order)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"recorded · {plain(layer.name)}, head {shown.head}" + (f" — answer: {answer}" if answer else ""))
+        st.caption(f"recorded · {plain(layer.name)}, {shown.heads_of(view)}" + (f" — answer: {answer}" if answer else ""))
         take_away_view(id, view, session, shown.layer, shown.head, row)
+
+
+def _as_left(session: Session, view: View) -> dict[str, Any]:
+    """Layer, heads and weights as they were shown when the session was saved; its link holds them."""
+    then = state.Chosen.from_query(dict(parse_qsl(session.link.partition("?")[2])))
+    return {
+        "layer": then.layer % len(view.layers), "head": then.head, "fuse": then.fuse, "mode": then.weighing, "smooth": then.smooth
+    }
 
 
 def take_away_view(id: str, view: View, session: Session, layer: int, head: int, row: int | None) -> None:

@@ -31,24 +31,31 @@ def _crumbs(about: tuple[str, ...]) -> list[str]:
         crumbs.append(pictures.title(picture_picker.chosen_id()))
     if "class" in about and pickers.target_name() != pickers.AUTO:
         crumbs.append(f"“{pickers.target_name()}”")
-    if "head" in about:
-        crumbs.append(_head())
+    if "head" in about or "heads" in about:
+        crumbs.append(_head(alone="head" in about or chosen().fuse == "single"))
     return crumbs
 
 
-def _head() -> str:
-    """The chosen head, or the nearest that the model has, once it is there."""
+def _head(*, alone: bool) -> str:
+    """The chosen head, or the nearest that the model has, once it is there.
+
+    Args:
+        alone: whether it is shown alone, or with all others of its layer.
+    """
     from ui import session
 
     now = chosen()
     model = session.loaded(pickers.model_name(), pickers.weights())
     if model is None or not pickers.towers(model):
-        return f"layer {'last' if now.layer < 0 else now.layer} · head {now.head}"
+        return f"layer {'last' if now.layer < 0 else now.layer} · {f'head {now.head}' if alone else _TOGETHER[now.fuse]}"
     from ui.results.heads import row_of, site_at, sites_of
 
     tower = pickers.tower(model)
     site, head = site_at(model, tower, now.layer, now.head)
-    return f"layer {row_of(sites_of(model, tower), site)} · head {head}"
+    return f"layer {row_of(sites_of(model, tower), site)} · {f'head {head}' if alone else _TOGETHER[now.fuse]}"
+
+
+_TOGETHER = {"mean": "mean of its heads", "max": "maximum of its heads"}
 
 
 def take_away(

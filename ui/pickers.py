@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from ui import controls, link, picture_picker, session
+from ui.closest import closest
 from ui.pictures import Picture
 
 if TYPE_CHECKING:
@@ -95,8 +96,17 @@ def title(name: str) -> str:
     return _model_title(name)
 
 
-def sidebar(*, answers: bool = False) -> bool:
-    """Draw the pickers; whether the model was there to be asked for its classes.
+def meant(typed: str) -> str:
+    """The model that people mean: a folder without its prefix, or a part of a name that is known."""
+    if not typed or ":" in typed:
+        return typed
+    if Path(typed).expanduser().is_dir():
+        return f"path:{typed}"
+    return closest(typed, bundled(), _model_title) or closest(typed, _catalogue()) or typed
+
+
+def sidebar(*, answers: bool = False) -> None:
+    """Draw the pickers.
 
     Args:
         answers: the page is about answers: it asks questions of its own, about the decoder.
@@ -104,13 +114,14 @@ def sidebar(*, answers: bool = False) -> bool:
     with st.sidebar:
         _pick_model(towers_too=not answers)
         picture_picker.draw()
-        return answers or _pick_class()
+        if not answers:
+            _pick_class()
 
 
 def _pick_model(*, towers_too: bool) -> None:
-    names = bundled()
     link.begin("model", session.START, str)
-    options = list(dict.fromkeys([*names, *_catalogue(), model_name()]))
+    st.session_state["model"] = meant(model_name())
+    options = list(dict.fromkeys([*bundled(), *_catalogue(), model_name()]))
     value = st.selectbox(
         "Model", options, key="model", accept_new_options=True, format_func=_model_title, persist_state="session",
         help="Bundled models need no download. Others: timm:NAME, hf:ID, or path:FOLDER for a folder of your own.",
@@ -162,7 +173,7 @@ def _names() -> list[str]:
     return [entry.name for entry in ma.catalogue() if entry.library != "bundled"]
 
 
-def _pick_class() -> bool:
+def _pick_class() -> None:
     found = session.loaded(model_name(), weights())
     if found is not None and found.kind != "vit":
         _write_text(found)
@@ -170,13 +181,14 @@ def _pick_class() -> bool:
         return True
     link.begin("class", AUTO, str)
     names = labels(found) if found is not None else ()
+    if names and target_name() not in (AUTO, *names) and not target_name().isdigit():
+        st.session_state["class"] = closest(target_name(), names) or target_name()
     value = st.selectbox(
         "Class", list(dict.fromkeys([AUTO, *names, target_name()])), key="class", accept_new_options=True,
         format_func=lambda name: "the model's first" if name == AUTO else name, persist_state="session",
         help="What maps and importances are about. A number works where classes have no names.",
     )  # fmt: skip
     link.keep("class", value, AUTO)
-    return found is not None
 
 
 _TEXT = {"dual": "captions", "lvlm": "question"}

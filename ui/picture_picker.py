@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from ui import link, pictures
+from ui.closest import closest
 from ui.pictures import Picture
 
 START = "scene:3"
@@ -24,6 +25,13 @@ def chosen() -> Picture:
 def chosen_id() -> str:
     """Its id."""
     return st.session_state.get("image") or START
+
+
+def meant(typed: str) -> str:
+    """The picture that people mean: an id, or a part of the name of one that is offered."""
+    if ":" in typed:
+        return typed
+    return closest(typed, [*_uploads(), *pictures.offered()], pictures.title) or typed
 
 
 def want(id: str) -> None:
@@ -45,6 +53,7 @@ def draw() -> None:
     link.begin("image", START, str)
     if (wanted := st.session_state.pop(_WANTED, None)) is not None:
         st.session_state["image"] = wanted
+    st.session_state["image"] = meant(chosen_id())
     options = list(dict.fromkeys([*_uploads(), START, *pictures.offered(), chosen_id()]))
     value = st.selectbox(
         "Picture", options, key="image", accept_new_options=True, format_func=pictures.title, persist_state="session",

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 START = "bundled:vit"
 _POLL = 0.4
 """Seconds between two looks at a running job."""
+_RETRIED = ("model", "study", "study cost", "triage", "fix-measured", "fewer-curves")
+"""Work that depends on a network or on files: what failed once can work the next time."""
 PATIENCE = 0.5
 """How long a run of a page waits for a result before it paints that it is waiting; a picture on a usual model takes less."""
+_SIDEBAR = "model that the sidebar waits for"
 _painted = threading.Event()
 
 
@@ -97,6 +100,24 @@ def loaded(name: str, weights: str) -> Model | None:
     """The model if it is there already; its loading is begun otherwise."""
     future = _start_model(name, weights).future
     return future.result() if future.done() and future.exception() is None else None
+
+
+def note_sidebar(name: str, weights: str) -> None:
+    """Told by the frame before it draws the sidebar: what that says of the chosen model may be old when the page is drawn."""
+    st.session_state[_SIDEBAR] = None if _has_ended(name, weights) else (name, weights)
+
+
+def catch_up() -> None:
+    """Draw everything again if the model came, or failed, since the sidebar was drawn: it still says that it loads."""
+    waited = st.session_state.get(_SIDEBAR)
+    if waited is not None and _has_ended(*waited):
+        st.session_state[_SIDEBAR] = None
+        st.rerun()
+
+
+def _has_ended(name: str, weights: str) -> bool:
+    job = jobs().find(("model", name, weights))
+    return job is not None and job.future.done()
 
 
 def loading(name: str, weights: str) -> None:
@@ -171,6 +192,7 @@ def asked(
 
 def _stopping(value: Any | None) -> Any:
     if value is None:
+        catch_up()
         st.stop()
     return value
 
@@ -191,10 +213,13 @@ def _outcome(job: Job) -> Any | None:
 
 
 def _show_error(job: Job, error: BaseException) -> None:
-    from ui.faults import show
+    from ui.faults import is_refusal, sentence, show
 
     if isinstance(error, Cancelled):
         st.info(f"{job.label}: cancelled.", icon=":material/cancel:")
+    elif job.key[0] not in _RETRIED and is_refusal(error):
+        st.info(sentence(error), icon=":material/block:")
+        return
     else:
         show(error)
     st.button("Try again", key=f"again-{hash(job.key)}", on_click=jobs().forget, args=(job.key,))

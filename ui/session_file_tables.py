@@ -20,7 +20,8 @@ def columns_members(columns: Columns, folder: str) -> tuple[dict[str, Any], dict
     """What the header says of a table, and the file of its arrays."""
     told: list[list[Any]] = []
     arrays: dict[str, np.ndarray] = {}
-    for number, (name, column) in enumerate(columns.items()):
+    for number, (name, given) in enumerate(columns.items()):
+        column = np.asarray(given)
         kind, texts = _kind(column), []
         if kind == "text":
             # As objects: an array of characters would lose zeros at the end of a text.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -50,7 +52,7 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
         st.caption("Nothing is ticked.")
         return
     told = [_told(each) for each in answers]
-    link = next((about.link for about in [*(each.about for each in results), *(each[0] for each in told)] if about.link), "")
+    link = _link([*(each.about for each in results), *(each[0] for each in told)])
     doubts = {n: found for n, each in enumerate(answers) if (found := seen.beside(each, "doubts")) is not None}
     chosen = Chosen(results, views, told, doubts)
     models = _models(results, answers)
@@ -70,6 +72,12 @@ def _file(title: str, results: list[Seen], views: list[Any], answers: list[Any])
             f"Download ({len(data) / 2**20:.1f} MB)", data, file_name="session.zip", mime="application/zip",
             icon=":material/download:", key="download-session", on_click="ignore", type="primary",
         )  # fmt: skip
+
+
+def _link(kept: Sequence[About]) -> str:
+    """Where the live pictures are; of views alone the viewer as it was left."""
+    chosen = {name: value for name, value in st.query_params.to_dict().items() if name not in ("session", "part")}
+    return next((about.link for about in kept if about.link), f"look-attention?{urlencode(chosen)}")
 
 
 def _told(answered: Any) -> Any:

@@ -13,6 +13,7 @@ from ui.film import Frame, film
 from ui.pictures import Picture
 from ui.results import sinks
 from ui.results.sinks import SIGNS, UNITS, Layer, Sign
+from ui.results.token_names import token_name
 
 if TYPE_CHECKING:
     from model_adapters import Capture, Model
@@ -186,7 +187,7 @@ def show_signs(capture: Capture, layer: Layer, asked: Wish) -> None:
     st.subheader("Three signs", anchor=False)
     lines = ["| Sign | Patches found | Highest patch |", "|---|---|---|"]
     for row in rows:
-        tokens = ", ".join(sinks.place(layer.found.rows, t) for t in row.tokens[:2]) + (" …" if len(row.tokens) > 2 else "")
+        tokens = ", ".join(token_name(layer.found.rows, t) for t in row.tokens[:2]) + (" …" if len(row.tokens) > 2 else "")
         peak = "–" if row.refused else f"{sinks.number(row.peak)} × {sinks.BASES[row.sign]}"
         lines.append(f"| {SIGNS[row.sign].capitalize()} | {'not offered' if row.refused else tokens or 'none'} | {peak} |")
     st.markdown("\n".join(lines))

@@ -7,11 +7,15 @@ chosen inside pictures, so it is kept here.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import streamlit as st
 
 _KEY = "chosen"
+Fuse = Literal["mean", "max", "single"]
+Mode = Literal["raw", "sinks removed", "relative"]
+FUSES: tuple[Fuse, ...] = get_args(Fuse)
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,24 @@ class Chosen:
     """(layer, head) pairs sent from one page to another."""
     word: int = -1
     """Which word of the answer, marks counted; -1: the one that the answer offers first."""
+    fuse: Fuse = "mean"
+    """How the viewer puts heads together: "mean", "max", or "single" for the chosen head alone."""
+    weighing: Mode = "raw"
+    """What the viewer shows of weights: "raw", "sinks removed" or "relative"."""
+    smooth: bool = False
+    """Whether the viewer blends between patches."""
+    order: str = ""
+    """The number by which the viewer sorts its small maps, with a minus for low first."""
 
     def as_query(self) -> dict[str, str]:
-        """What differs from the start, as text for the link."""
+        """What differs from the start, as text for the link; a link with a head opens that head, so it says where not."""
         start = Chosen()
-        return {f.name: _text(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != getattr(start, f.name)}
+        found = {f.name: _text(getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) != getattr(start, f.name)}
+        if "head" in found:
+            found["fuse"] = self.fuse
+            if self.fuse == "single":
+                del found["fuse"]
+        return found
 
     @classmethod
     def from_query(cls, query: dict[str, str]) -> Chosen:
@@ -42,12 +59,19 @@ class Chosen:
                 found[name] = int(query[name])
         if query.get("query", "").isalnum():
             found["query"] = query["query"]
+        fuse = query.get("fuse", "single" if "head" in found else "mean")
+        found["fuse"] = fuse if fuse in FUSES else "mean"
+        found["weighing"] = query["weighing"] if query.get("weighing") in MODES else "raw"
+        found["smooth"] = query.get("smooth") == "yes"
+        found["order"] = query.get("order", "")[:60]
         pairs = [part.split(".") for part in query.get("heads", "").split(",")]
         heads = [(int(p[0]), int(p[1])) for p in pairs if len(p) == 2 and _number(p[0]) and _number(p[1])]
         return cls(**found, heads=tuple(dict.fromkeys(heads)))
 
 
 def _text(value: Any) -> str:
+    if value is True:
+        return "yes"
     return ",".join(f"{layer}.{head}" for layer, head in value) if isinstance(value, tuple) else str(value)
 
 
@@ -63,7 +87,9 @@ def chosen() -> Chosen:
 
 
 def choose(**changes: Any) -> None:
-    """Change the selection for all pages."""
+    """Change the selection for all pages; who chooses a head wants to see that head."""
+    if "head" in changes:
+        changes = {"fuse": "single", **changes}
     st.session_state[_KEY] = replace(chosen(), **changes)
     write_link()
 

@@ -207,6 +207,7 @@ def _number(asked: Asked, found: HeadMatrix) -> None:
 def _rings(asked: Asked) -> None:
     from ui.figures.head_pages import ring_bars, rings_on_image
     from ui.results import strength
+    from ui.results.token_names import patch_name
     from ui.sentences import share
 
     site, head = head_choice.chosen_head(asked.model, asked.tower)
@@ -220,7 +221,7 @@ def _rings(asked: Asked) -> None:
     figure = rings_on_image(found, rows, asked.picture.array, strength.rows_of(capture, site).tolist())
     st.plotly_chart(figure, key="rings", on_select=_choose_patch, selection_mode="points", width="stretch", config=BARE)
     beside = f" {share(found.elsewhere)} goes to tokens without a place." if found.elsewhere > 0.0005 else ""
-    st.caption(f"Weight of one patch of each ring, seen from row {row}; click another patch.{beside}")
+    st.caption(f"Weight of one patch of each ring, seen from {patch_name(rows, row)}; click another patch.{beside}")
     bars = ring_bars(found)
     st.plotly_chart(bars, key="ring-bars", width="stretch", config=BARE)
     title = head_choice.title(asked.model, asked.tower)

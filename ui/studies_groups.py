@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from ui import controls, page, session
-from ui.studies_records import SHOWN, Shown, grid
+from ui.studies_records import SHOWN, Shown, grid, lacking
 
 if TYPE_CHECKING:
     from studies.spec import Study
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def show(store: Store, study: Study, model: int, table: str, bar: Any) -> None:
     """The groups of a table, and the records of the chosen one."""
     from ui.figures import draw
-    from ui.results import study_groups
+    from ui.results import study_groups, studying
 
     columns = study_groups.columns(store, table)
     with bar, st.container(width=320):
         column = controls.pick(f"study-{table}", "Measured", columns, format=lambda name: name.replace("_", " "))
-    key = ("study groups", store.url, len(store.done()), model, table, column)
+    key = ("study groups", store.url, studying.edition(store), model, table, column)
     found: Groups | None = session.part(key, lambda _: study_groups.groups(store, table, model, column), label="Asking the rows")
     if found is None:
         return
@@ -38,6 +38,7 @@ def show(store: Store, study: Study, model: int, table: str, bar: Any) -> None:
             figure, key=chart, on_select=_chooser(chart, f"study-{table}-group", found.names), selection_mode="points",
             width="stretch", config={"displayModeBar": False},
         )  # fmt: skip
+        lacking(store, table)
         title = f"{found.label.capitalize()} by {study_groups.GROUPINGS[table].each.lower()}"
         page.take_away(found, figure, key=chart, title=title, snippet=_snippet(store, table, model, column))
 
@@ -54,13 +55,14 @@ def _chooser(chart: str, control: str, names: tuple[str, ...]) -> Any:
 
 def _behind(store: Store, study: Study, model: int, table: str, column: str, group: str) -> None:
     """The records in which the chosen group has most or least."""
-    from ui.results import study_groups
+    from ui.results import study_groups, studying
 
     most = controls.pick("study-end", "Records with the", ("most", "least")) == "most"
-    key = ("study group", store.url, len(store.done()), model, table, column, group, most)
+    key = ("study group", store.url, studying.edition(store), model, table, column, group, most)
     rows: list[Row] | None = session.part(
         key, lambda _: study_groups.behind(store, table, model, column, group, most=most, count=SHOWN), label="Asking the rows"
     )
+    lacking(store, table, "images")
     grid(store.url, [Shown(row.record, _told(row), row.question) for row in rows or []], study.models[model])
 
 

@@ -106,7 +106,7 @@ def _run(study: Study) -> str:
 
     store = Store(study.store)
     now = status(store) if store.has_manifest() else None
-    if now is not None and now.state == "finished" and studying.study_in(store) == study:
+    if now is not None and now.state == "finished" and not now.lacking and studying.study_in(store) == study:
         _finished(now.done)
         return ""
     priced = session.part(("study cost", study), lambda _: studying.cost(study), label="Trying two batches", lane="long")

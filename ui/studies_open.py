@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ui import controls, head_choice, page, session, state, studies_groups, studies_new
-from ui.studies_records import SHOWN, Shown, grid
+from ui.studies_records import SHOWN, Shown, grid, lacking
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,9 +30,15 @@ def show(status: Status) -> None:
 
     store = Store(status.url)
     st.caption(status.line)
+    if status.lacking:
+        st.warning("\n\n".join(status.lacking), icon=":material/warning:")
+    if status.state == "unreadable":
+        return
     for note in status.notes:
         st.caption(f":material/info: {note}")
     study = studying.study_in(store)
+    if status.lacking and status.state != "running":
+        _mend(study, status)
     if status.state == "running":
         _going_on(study, status)
     found = studying.summary(store, "heads")
@@ -59,6 +66,23 @@ def _going_on(study: Study, status: Status) -> None:
     if job is not None and not job.future.done():
         session.part(job.key, lambda progress: studies_new.conducted(study, progress), label=study.name, lane="study")
     _follow(status.url, status.done)
+
+
+def _mend(study: Study, status: Status) -> None:
+    """The button that computes again what is lost; a study that comes with the app is left as it is."""
+    from ui.results import studying
+
+    if Path(status.url).is_relative_to(studying.RECORDED):
+        return
+    key = studies_new.key_of(study)
+    if st.button("Compute it again", key="study-mend", icon=":material/build:"):
+        session.jobs().forget(key)
+        session.jobs().start(
+            key, lambda progress: studies_new.conducted(study, progress), label=study.name, estimate="", lane="study"
+        )
+    job = session.jobs().find(key)
+    if job is not None and not job.future.done() and session.part(key, lambda _: None, label=study.name, lane="study"):
+        st.rerun()
 
 
 @st.fragment(run_every=_POLL)
@@ -90,6 +114,7 @@ def _heads(store: Store, study: Study, model: int, found: pa.Table, bar: Any) ->
         figure = draw(shown, chosen=(row, head))
         bare = {"displayModeBar": False}
         st.plotly_chart(figure, key="study-heads", on_select=_choose, selection_mode="points", width="stretch", config=bare)
+        lacking(store, "heads_all")
         page.take_away(shown, figure, key="study-heads", title=shown.label.capitalize(), snippet=_snippet(store, column))
     with right:
         _behind(store, study, model, shown.sites[row], row, head, column)
@@ -119,12 +144,13 @@ def _behind(store: Store, study: Study, model: int, site: Site, row: int, head: 
 
     st.markdown(f"**Layer {row}, head {head}**: {column.replace('_', ' ')}, record by record")
     most = controls.pick("study-end", "Records with the", ("most", "least")) == "most"
-    key = ("study records", store.url, len(store.done()), model, site, head, column, most)
+    key = ("study records", store.url, studying.edition(store), model, site, head, column, most)
     lines = session.part(
         key, lambda _: studying.behind(store, model, site, head, column, most=most, count=SHOWN), label="Asking the rows"
     )
     told = {line.record: " · ".join(filter(None, (f"{line.value:.3g}", line.key, line.label))) for line in lines or []}
     shown = [Shown(record, text) for record, text in told.items()]
+    lacking(store, "heads", "images")
     grid(store.url, shown, study.models[model], (row, head))
 
 
@@ -142,7 +168,8 @@ def _tables(store: Store) -> None:
     import pandas as pd
 
     from studies.errors import StudyError
-    from studies.reading import query, ready
+    from studies.reading import QUERIES, query, ready
+    from studies.reading import lacking as lacking_sentences
 
     if not store.done():
         return
@@ -156,12 +183,13 @@ def _tables(store: Store) -> None:
         if not asked:
             return
         try:
+            told = lacking_sentences(store, QUERIES.get(asked, asked))
             names, rows = query(store, asked)
         except StudyError as error:
             st.error(str(error), icon=":material/error:")
             return
         st.dataframe(pd.DataFrame(rows, columns=names), hide_index=True, width="stretch")
-        st.caption(f"{len(rows):,} rows")
+        st.caption("\n\n".join([f"{len(rows):,} rows", *(f":material/warning: {each}" for each in told)]))
 
 
 def _snippet(store: Store, column: str) -> str:

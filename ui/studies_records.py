@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from ui import picture_picker, state
 from ui.pictures import thumbnail
+
+if TYPE_CHECKING:
+    from studies.store import Store
 
 SHOWN = 6
 _VIEWER = Path(__file__).resolve().parents[1] / "pages" / "look" / "attention.py"
@@ -25,6 +28,14 @@ class Shown:
     told: str
     question: str = ""
     """What the model was asked; empty where it reads no question."""
+
+
+def lacking(store: Store, *tables: str) -> None:
+    """What the figure above lacks, because files of these tables are missing or changed."""
+    from ui.results import studying
+
+    for sentence in studying.lacking(store, *tables):
+        st.caption(f":material/warning: {sentence}")
 
 
 def grid(url: str, records: Sequence[Shown], model: Any, head: tuple[int, int] | None = None) -> None:

@@ -13,6 +13,7 @@ from analysis.compare import (
     head_difference,
     map_difference,
     rank_change,
+    row_of_attention,
     why_not_comparable,
 )
 from analysis.layer_similarity import layer_cka, linear_cka
@@ -73,17 +74,64 @@ def test_difference_of_maps_is_antisymmetric_and_reads_other_grids():
     assert np.allclose(difference.values, -map_difference(two, one).values) and difference.signed
     assert np.allclose(map_difference(one, two, scale=False).values, one.values - two.values)
     coarse = TokenMap(np.array([1.0, 2, 3, 4]), grid_rows(2, 2, (40, 40), prefix=()), (40, 40))
-    fine = TokenMap(
-        np.array([1.0, 2, 3, 4]).reshape(2, 2).repeat(2, 0).repeat(2, 1).ravel(), grid_rows(4, 4, (40, 40), prefix=()), (40, 40)
-    )
-    assert np.allclose(map_difference(coarse, fine, scale=False).values, 0)
-    assert np.allclose(map_difference(fine, coarse, scale=False).values, 0)
+    quarters = np.array([1.0, 2, 3, 4]).reshape(2, 2).repeat(2, 0).repeat(2, 1).ravel() / 4
+    fine = TokenMap(quarters, grid_rows(4, 4, (40, 40), prefix=()), (40, 40))
+    for scale in (True, False):
+        assert np.allclose(map_difference(coarse, fine, scale=scale).values, 0)
+        assert np.allclose(map_difference(fine, coarse, scale=scale).values, 0)
+    assert np.array_equal(map_difference(fine, coarse, on="second").values, -map_difference(coarse, fine).values)
     with pytest.raises(ValueError, match="of one image"):
         map_difference(one, coarse)
     part = TokenMap(fine.values[:8], fine.rows.take(np.arange(8)), fine.size)
-    with pytest.raises(ValueError, match="2 of 4 tokens"):
-        map_difference(coarse, part)
+    left = map_difference(coarse, part, scale=False).values
+    assert np.allclose(left[:2], 0) and np.isnan(left[2:]).all()
+    with pytest.raises(ValueError, match="no token of the first map"):
+        map_difference(replace(coarse, values=coarse.values[2:], rows=coarse.rows.take(np.arange(2, 4))), part)
     assert SIZE == one.size
+
+
+def shared_out(values, boxes, onto, size, steps=420):
+    """From the definition, pixel by pixel of a fine raster: each box spreads its value evenly over its pixels."""
+    width, height = size
+    scale = np.array([steps / width, steps / height] * 2)
+    found = np.zeros(len(onto))
+    for value, box in zip(values, np.round(boxes * scale).astype(int), strict=True):
+        spread = np.zeros((steps, steps))
+        spread[box[1] : box[3], box[0] : box[2]] = value / ((box[2] - box[0]) * (box[3] - box[1]))
+        for n, (x0, y0, x1, y1) in enumerate(np.round(onto * scale).astype(int)):
+            found[n] += spread[y0:y1, x0:x1].sum()
+    return found
+
+
+def test_a_map_is_carried_to_another_grid_by_area_and_keeps_its_total():
+    rng = np.random.default_rng(3)
+    one, two = (TokenMap(rng.random(n * m), grid_rows(n, m, (84, 60), prefix=()), (84, 60)) for n, m in ((6, 5), (7, 4)))
+    found = map_difference(one, two, scale=False).values
+    expected = one.values - shared_out(two.values, two.rows.boxes, one.rows.boxes, one.size)
+    assert np.allclose(found, expected, atol=1e-6)
+    assert found.sum() == pytest.approx(one.values.sum() - two.values.sum(), abs=1e-5)
+    scaled = map_difference(one, two).values
+    assert scaled.sum() == pytest.approx(0, abs=1e-5)
+    assert np.allclose(scaled, one.values / one.values.sum() - (one.values - expected) / two.values.sum(), atol=1e-6)
+
+
+def test_two_images_are_laid_over_each_other_where_it_is_asked():
+    one = TokenMap(np.arange(6.0), grid_rows(3, 2, (60, 40), prefix=()), (60, 40))
+    two = TokenMap(np.arange(6.0)[::-1], grid_rows(3, 2, (90, 20), prefix=()), (90, 20))
+    assert np.allclose(map_difference(one, two, scale=False, stretch=True).values, np.arange(6) - np.arange(6)[::-1])
+
+
+def test_a_row_of_a_window_is_nothing_outside_of_it():
+    capture = small(columns=4, rows=2)
+    layout = layout_of(grid_rows(4, 2, prefix=()), windows=2)
+    weights = np.random.default_rng(0).random((2, 8, 4)).astype(np.float32)
+    windowed = made([weights], layout)
+    found = row_of_attention(windowed, windowed.sites[0], head=1, query=5)
+    assert found.values.tolist() == [0, 0, 0, 0, *weights[1, 5].astype(float).tolist()]
+    whole = row_of_attention(capture, capture.sites[1], query=3)
+    assert np.allclose(whole.values, capture.weights[capture.sites[1]].mean(0)[3, 1:])
+    with pytest.raises(ValueError, match="query row 99"):
+        row_of_attention(capture, capture.sites[0], query=99)
 
 
 def test_differences_of_heads_and_ranks():
@@ -136,5 +184,12 @@ def test_layers_find_their_like():
     assert np.diag(layer_cka(captures, captures).values) == pytest.approx(np.ones(4))
     with pytest.raises(ValueError, match="same images"):
         layer_cka(captures, others[:3])
+    short = [replace(c, hidden={key: h[:, :5] if h.ndim == 3 else h[:5] for key, h in c.hidden.items()}) for c in captures]
+    with pytest.raises(ValueError, match=r"has \d+ tokens per image, the second 5\. Two models with the same grid"):
+        layer_cka(captures, short)
+    mixed = [replace(c, hidden={**c.hidden, key: s.hidden[key]}) for c, s in zip(captures, short, strict=True)
+             for key in list(c.hidden)[:1]]  # fmt: skip
+    part = layer_cka(captures, mixed).values
+    assert np.isnan(part[:, 0]).all() and np.array_equal(part[:, 1:], layer_cka(captures, captures).values[:, 1:])
     with pytest.raises(ValueError, match="want={'hidden'}"):
         layer_cka([small()], [small()])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.app.pages import opened, settled
 from ui import index_html, session
@@ -69,6 +71,45 @@ def test_the_sidebar_says_why_a_model_cannot_be_loaded_on_pages_that_need_none()
     page = opened("about/methods", model=failed[1]).run()
     assert any("could not be loaded. No such model; near: another" in caption.value for caption in page.sidebar.caption)
     assert not any("loading" in caption.value for caption in page.sidebar.caption)
+
+
+@pytest.mark.parametrize("page", ["words/ask", "look/attention", "heads/importance"])
+def test_the_sidebar_knows_of_a_model_that_ended_while_the_page_was_drawn(page, monkeypatch):
+    import model_adapters as ma
+
+    def fail(name, **options):
+        time.sleep(0.2)  # shorter than a page waits: the sidebar is drawn before, the page's answer comes after
+        raise ma.AdapterError(f"{name} is no model.")
+
+    monkeypatch.setattr(ma, "load", fail)
+    test = opened(page, model=f"timm:none-of-{page.replace('/', '-')}").run()
+    assert any("is no model." in error.value for error in test.error)
+    captions = [caption.value for caption in test.sidebar.caption]
+    assert any("could not be loaded" in each for each in captions) and not any("loading" in each for each in captions)
+
+
+def _refused(kind):
+    import model_adapters as ma
+    from studies import StudyError
+    from ui import session
+
+    def fail(progress):
+        if kind == "file":
+            raise ValueError("The file is gone.") from OSError("gone")
+        raise {"value": ValueError, "model": ma.AdapterError, "study": StudyError, "bug": KeyError}[kind]("So it is.")
+
+    session.part(("refused", kind), fail, label="Asking")
+
+
+@pytest.mark.parametrize("kind", ["value", "model", "study", "file", "bug"])
+def test_what_stays_refused_is_a_neutral_box_and_what_may_work_later_can_be_tried_again(kind):
+    page = AppTest.from_function(_refused, args=(kind,)).run()
+    if kind in ("value", "model"):
+        assert [each.value for each in page.info] == ["So it is."] and not page.error and not page.button
+    else:
+        assert page.button[0].label == "Try again"
+        told = {"study": "So it is.", "file": "The file is gone.", "bug": "Something went wrong here (KeyError)"}[kind]
+        assert page.error[0].value.startswith(told)
 
 
 def _refuse(progress):

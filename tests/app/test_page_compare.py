@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
@@ -15,6 +17,7 @@ from tests.app.pages import opened, settled
 from ui import pictures
 from ui.jobs import Progress
 from ui.results import compare
+from ui.take_away import as_csv
 
 SCENE = pictures.picture("scene:3")
 
@@ -47,11 +50,12 @@ def test_the_mean_row_is_that_of_patches(subjects):
     np.testing.assert_allclose(shown.values, weights[:, 1:, 1:].mean((0, 1)), rtol=1e-4, atol=1e-6)
 
 
-def test_pictures_of_other_sizes_have_no_difference_and_say_why(vit):
+def test_pictures_of_other_sizes_are_laid_over_each_other_only_where_it_is_asked(vit):
     photo = pictures.picture("photo:" + next(iter(pictures._licences())))
     maps = [compare.rows_of(compare.subject_of(vit, each, None), "vision", 5, None, 0) for each in (SCENE, photo)]
     pair = compare.paired(*maps, ("a", "b"), scale=False)
     assert pair.difference is None and "size" in pair.reason
+    assert len(compare.paired(*maps, ("a", "b"), scale=False, stretch=True).difference.values) == len(maps[0].values)
 
 
 def test_a_silent_layer_changes_what_comes_after_it_and_nothing_before(vit, subjects):
@@ -168,6 +172,53 @@ def test_the_snippet_gives_what_is_shown():
     np.testing.assert_allclose(space["shown"].values, map_difference(maps[1], maps[0], scale=False).values, atol=1e-6)
 
 
+OTHER_GRIDS = {"model": "timm:test_vit", "other-model": "bundled:vit", "query": "40", "layer": "1"}
+"""Patches of another size, of a crop; random weights."""
+
+
+def moved_by_hand(row: int) -> float:
+    """Half the sum of all differences, in percent, pixel by pixel: each patch spreads its share evenly over its pixels."""
+    left, right = (ma.load("timm:test_vit", weights="random"), ma.load("bundled:vit"))
+    spread, boxes = [], []
+    for model in (left, right):
+        capture = ma.capture(model, model.prepare(image=SCENE.array))
+        site = capture.sites[1]
+        keys = capture.layouts[site].keys
+        if not boxes:
+            middle = (keys.boxes[row, :2] + keys.boxes[row, 2:]) / 2
+            asked = row
+        else:
+            asked = next(n for n, b in enumerate(keys.boxes) if (b[:2] <= middle).all() and (middle < b[2:]).all())
+        boxes.append(keys.boxes)
+        raster = np.zeros((3840, 3840), np.float32)
+        for weight, box in zip(capture.weights[site].mean(0)[asked], keys.boxes, strict=True):
+            if np.isfinite(box).all():
+                x0, y0, x1, y1 = np.round(10 * box).astype(int)
+                raster[y0:y1, x0:x1] = weight / ((x1 - x0) * (y1 - y0))
+        spread.append(raster)
+    change = spread[1] - spread[0]
+    there = [np.round(10 * box).astype(int) for box in boxes[0] if np.isfinite(box).all()]
+    return 50 * sum(abs(change[y0:y1, x0:x1].sum()) for x0, y0, x1, y1 in there)
+
+
+def half_the_sum(values) -> float:
+    return 50 * float(np.nansum(np.abs(values)))
+
+
+@pytest.mark.parametrize("extra", [{}, {"model": "bundled:swin", "query": "70"}], ids=["other patches", "windows"])
+def test_the_table_and_the_script_say_the_same_on_other_grids(extra):
+    query = OTHER_GRIDS | extra
+    test = settled(page(**query), done)
+    space: dict = {}
+    exec(code_of(test), space)
+    shown = next(each.result for each in test.session_state["seen results"].values() if "right minus left" in each.about.title)
+    table = next(iter(pd.read_csv(io.BytesIO(as_csv(shown))).filter(like="−").items()))[1]
+    np.testing.assert_allclose(space["shown"].values, shown.values, atol=1e-6)
+    np.testing.assert_allclose(table, shown.values, atol=1e-6)
+    if not extra:
+        assert half_the_sum(table) == pytest.approx(moved_by_hand(40), abs=0.1)
+
+
 def test_a_tuned_language_model_answers_beside_its_base():
     test = page(model="bundled:lvlm", question="what is in the picture?")
     settled(test, lambda t: done(t) and any("Greedy" in c.value for c in t.caption))
@@ -189,10 +240,23 @@ def test_hover_is_linked():
         outlined = [page.get_attribute(f".pair .{side}", "data-outlined") for side in ("first", "between", "second")]
         assert outlined == [str(1 + 6 * 12 + 4)] * 3
         told = page.inner_text(".pair .readout")
-        assert told.startswith("Patch (6, 4)")
+        assert told.startswith("Patch (row 6, column 4)")
         subjects = [compare.subject_of(ma.load(f"bundled:{n}"), SCENE, None) for n in ("vit", "vit-sinks")]
         rows = [compare.rows_of(each, "vision", 5, None, 77).values for each in subjects]
         moved = 0.5 * np.abs(rows[1] - rows[0]).sum()
         assert float(re.search(r"differences is (\d+(\.\d+)?)", told)[1]) == pytest.approx(100 * moved, abs=1.1)
         page.mouse.click(box["x"] + box["width"] * 4.5 / 12, box["y"] + box["height"] * 6.5 / 12)
         page.wait_for_function("() => location.search.includes('query=77')")
+
+
+@pytest.mark.browser
+@needs_chromium
+def test_the_picture_says_what_the_table_says_on_other_grids():
+    with serving("app.py") as server, chromium() as browser, watched_page(browser, server) as page:
+        page.goto(f"{server}/compare-compare?" + "&".join(f"{name}={value}" for name, value in OTHER_GRIDS.items()))
+        page.wait_for_selector(".pair .starts button", timeout=120_000)
+        settle(page)
+        page.wait_for_selector(".pair .readout:has-text('differences')")
+        told = page.inner_text(".pair .readout")
+    assert told.startswith("Patch (row 3, column 9)")
+    assert float(re.search(r"differences is (\d+(\.\d+)?)", told)[1]) == pytest.approx(moved_by_hand(40), abs=0.6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_the_first_answer_stands_beside_three_fixes_with_costs_and_log_probabili
     said = texts(page)
     assert said.count("/ token") == 4 and "2 passes" in said and "log-probability" in said and "without the fix" in said
     assert "nothing made up" in said and "not named: tree" in said
+
+
+def test_the_factors_are_those_of_the_times_that_are_shown(page):
+    told = [re.search(r"\*\*([\d.]+) (m?s)\*\* / token(?: \(([\d.]+) ×\))?", each.value) for each in page.markdown]
+    costs = [(float(m[1]) * (1 if m[2] == "ms" else 1000), m[3]) for m in told if m]
+    assert len(costs) == 4 and costs[0][1] is None
+    assert [float(times) for _, times in costs[1:]] == [pytest.approx(own / costs[0][0], abs=0.051) for own, _ in costs[1:]]
 
 
 def test_what_is_said_is_what_the_model_says_under_each_fix():

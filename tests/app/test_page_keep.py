@@ -15,7 +15,9 @@ from tests.app import made_sessions
 from tests.app.browser import ROOT, chromium, go_to, needs_chromium, press, serving, settle, watched_page
 from tests.app.pages import opened as page_at
 from tests.app.pages import settled
+from ui import pictures
 from ui.session_file import read_session, session_bytes
+from ui.session_file_made import Chosen, session_of
 from world.datasets import TEST_UNBIASED
 
 
@@ -58,6 +60,31 @@ def test_a_session_is_dropped_in_and_all_its_parts_are_shown():
     assert not page.exception and "Kept on 2026\\-01\\-02" in words(page) and made_sessions.BIB in [c.value for c in page.code]
     page.button(key="close-session").click().run()
     assert not page.exception and page.selectbox(key="session").options == ["bundled:vit · Scene 3 · shipped"]
+
+
+def test_what_is_open_on_strength_is_saved_and_opens_with_the_same_numbers():
+    page = settled(page_at("heads/strength"), lambda page: len(page.get("plotly_chart")) > 5 and not page.get("progress"))
+    shown = list(page.session_state["seen results"].values())
+    file = session_bytes(session_of("Mine", Chosen(shown), lambda id: pictures.picture(id).image))
+    again = read_session(io.BytesIO(file)).results
+    assert len(again) + len(read_session(io.BytesIO(file)).maps) == len(shown)
+    (bars,) = [each.result for each in shown if each.about.title.startswith("Rings by hops")]
+    (saved,) = [each for each in again if each.about.title.startswith("Rings by hops")]
+    assert list(saved.columns) == ["hops", "this_patch", "mean_patch"] and saved.columns["hops"].dtype.kind == "i"
+    for name, values in bars.items():
+        assert saved.columns[name].tolist() == pytest.approx(list(values))
+
+
+def test_a_session_opens_as_it_was_left():
+    session = replace(made_sessions.whole(), link="look-attention?layer=0&head=2&weighing=relative", answers=())
+    page = page_at("keep/sessions").run()
+    page.file_uploader(key="session-files").upload("mine.zip", session_bytes(session), "application/zip")
+    page.run()
+    page.segmented_control(key="part").set_value("views").run()
+    assert not page.exception and f"{session.views[0].layers[0].name}, head 2" in words(page).replace("\\", "")
+    page.selectbox(key="session").set_value("start").run()
+    page.segmented_control(key="part").set_value("views").run()
+    assert "mean of 4 heads" in words(page)  # what was chosen in one session is not chosen in another
 
 
 @pytest.mark.parametrize(("data", "sentence"), [(b"hello", "not a session file"), (b"", "not a session file")])

@@ -35,7 +35,7 @@ def test_the_planted_sink_is_found_where_it_was_planted(planted):
     whole = subject.capture().weights[best.number]
     slow = np.mean([[whole[h, q, 1] for q in range(145)] for h in range(4)]) * 145
     assert best.peak == pytest.approx(slow, rel=1e-4)
-    assert "row 1, column 1" in sinks.verdict(best) and sinks.verdict(best).startswith("**Yes")
+    assert "row 0, column 0" in sinks.verdict(best) and sinks.verdict(best).startswith("**Yes")
     assert sinks.none_anywhere(found, "it") == ""
     said = sinks.over_layers(found)
     assert said.startswith("4 of 6 layers have a sink by attention received: layer 2, layer 3, layer 4, layer 5. It is strongest")

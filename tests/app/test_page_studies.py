@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from studies import study_of
+from studies.conduct import conduct
 from studies.store import Store, read_table
 from tests.app.browser import chromium, needs_chromium, serving, settle, watched_page
 from tests.app.pages import opened, settled
@@ -77,6 +79,33 @@ def test_a_study_is_started_finished_and_found_again(folder):
     settled(page, lambda page: page.success)
     assert "Finished: 2 shards" in page.success[0].value
     assert studying.known()["vit-world"].records == 6
+
+
+@pytest.mark.filterwarnings("ignore::studies.errors.DamagedStudy")
+def test_a_lost_file_is_told_beside_its_figures_and_computed_again(folder):
+    store = Store(str(folder / "lost"))
+    told = {"models": ["bundled:vit"], "data": {"kind": "world", "count": 6}, "measures": ["strength"], "shard": 2}
+    conduct(study_of({**told, "name": "lost", "store": store.url}))
+    before = [read_table(file) for file in store.files("heads")]
+    store.file_of("heads", "00-000001").remove()
+    page = settled(opened("studies/studies", study="lost"), lambda page: page.get("plotly_chart"))
+    sentence = "rows are lacking in the table heads: of shard 00-000001 the file is missing"
+    assert sentence in page.warning[0].value
+    captions = [each.value for each in page.caption if sentence in each.value]
+    assert len(captions) == 1  # beside the records; the picture is made of statistics, which are whole
+    page.text_area(key="study-sql").input("SELECT count(*) AS n FROM heads").run()
+    assert page.dataframe[0].value["n"].tolist() == [2 * len(before[0])]
+    assert sum(sentence in each.value for each in page.caption) == 2
+    page.button(key="study-mend").click()
+    settled(page, lambda page: not page.warning)
+    assert all(one.equals(read_table(file)) for one, file in zip(before, store.files("heads"), strict=True))
+
+
+def test_the_sentence_of_a_study_that_cannot_be_run_is_shown(folder):
+    page = settled(opened("studies/studies", studies="new"), lambda page: page.text_area)
+    page.segmented_control(key="study-data").set_value("images")
+    settled(page, lambda page: page.error)
+    assert "photos is no folder" in page.error[0].value
 
 
 @needs_chromium

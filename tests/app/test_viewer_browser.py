@@ -122,7 +122,8 @@ def test_hovering_paints_the_row_of_the_patch(opened, name, side, layer):
     same_picture(after, values)
     best = int(values.argmax())
     readout = page.locator(".readout").inner_text()
-    assert readout.startswith("patch (row 3, column 5) \u2192 ") and readout.endswith(f" at ({best // side}, {best % side})")
+    assert readout.startswith("patch (row 3, column 5) \u2192 ")
+    assert readout.endswith(f" at row {best // side}, column {best % side}")
     assert float(re.search(r"\u2192 ([\d.]+)", readout)[1]) == pytest.approx(values.max(), rel=0.02)
     page.mouse.move(5, 5)
     assert np.array_equal(painted(page, side, side), before), "leaving shows the class token again"
@@ -265,7 +266,7 @@ def test_without_sinks_the_planted_sink_is_empty_and_named(opened):
     shown = np.delete(np.arange(36), [5])
     light = brightness(pixels)
     assert shown[light[shown].argmax()] == values.argmax()
-    assert "removed: (0, 5)" in page.locator(".note").inner_text()
+    assert "removed: row 0, column 5" in page.locator(".note").inner_text()
     readout = page.locator(".readout").inner_text()
     assert float(re.search(r"\u2192 ([\d.]+)", readout)[1]) == pytest.approx(values.max(), rel=0.03)
 
@@ -472,7 +473,7 @@ def test_maps_show_their_values_four_beside_each_other(opened):
         cell = side + 2
         page.mouse.move(box["x"] + 2.5 * box["width"] / side, box["y"] + 1.5 * box["height"] / side)
         said = display.locator(".readout").inner_text()
-        assert said.endswith("at (1, 2)")
+        assert said.endswith("at row 1, column 2")
         assert float(said.split(" ")[0].replace("\u2212", "-")) == pytest.approx(shown.values[cell], rel=0.06, abs=0.001)
     page.locator(".map").nth(1).get_by_role("button", name="Save").click()
     with page.expect_download() as download:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from studies import DataSpec, StudyError, Unreadable
-from studies.conduct import conduct
+from studies.conduct import conduct, resume
 from studies.data import opened
 from studies.reading import query
 from studies.spec import frozen
@@ -210,6 +210,11 @@ def test_data_and_store_on_s3(bucket, tmp_path):
     store = Store("s3://studies/s-images")
     assert status(store).state == "finished"
     assert query(store, "SELECT count(*) FROM images")[1] == [(8,)]
+    before = rows(store.url, "heads")
+    bucket.pipe_file("studies/s-images/rows/heads/00-000000.parquet", store.file_of("heads", "00-000000").read()[:-9])
+    assert "shard 00-000000 the file is cut short" in status(store).lacking[0]
+    assert resume(store.url).done == 2 and not store.damage(whole=True)
+    same(before, rows(store.url, "heads"))
     with pytest.raises(StudyError, match="holds another study"):
         conduct(study("s3://studies/s-images", {"kind": "images", "path": "s3://studies/d"}, seed=5))
 

@@ -14,6 +14,7 @@ from ui import colours
 from ui.figures.frame import CLEAR, framed, heat, named
 from ui.figures.pixels import picture_trace
 from ui.figures.rules import Look, rule
+from ui.results.token_names import token_name
 from ui.sentences import probability
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def rings_on_image(rings: Rings, queries: Rows, image: np.ndarray, numbers: Sequ
         x=(boxes[:, 0] + boxes[:, 2]) / 2, y=(boxes[:, 1] + boxes[:, 3]) / 2, mode="markers", showlegend=False,
         marker={"color": CLEAR, "size": 14, "symbol": "square", "line": {"width": 0}},
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
-        customdata=[(int(number), 0) for number in numbers], hovertemplate="row %{customdata[0]}<extra></extra>",
+        customdata=[(int(number), 0) for number in numbers], text=[token_name(queries, int(number)) for number in numbers],
+        hovertemplate="%{text}<extra></extra>",
     )  # fmt: skip
     _bar_above(figure)
     return figure.update_layout(height=270, margin={"t": 34}, clickmode="event+select")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ui.lessons.tour import Step, Tour
 from ui.results.lessons import Outcome, kinds, on_object, place_of
+from ui.results.token_names import token_name
 
 if TYPE_CHECKING:
     from ui.results.lessons import Here
@@ -20,7 +21,7 @@ def _patch(here: Here) -> Outcome:
     if found is None:
         return Outcome(False, "No patch is kept yet. A click on the picture keeps the patch under the mouse.")
     row, share = found
-    return Outcome(share >= 0.5, f"Objects cover {share:.0%} of the patch that you keep (row {row}).")
+    return Outcome(share >= 0.5, f"Objects cover {share:.0%} of the patch that you keep ({token_name(here.rows, row)}).")
 
 
 def _near(here: Here) -> Outcome:
@@ -109,8 +110,8 @@ TOUR = Tour(
         ),
         Step(
             title="Heads with a habit",
-            text="Some heads do the same whatever the picture shows: look at neighbours, along a row, down a column. The model"
-            " is another one now, a Swin, whose windows bring such heads about.",
+            text="Some heads do the same whatever the picture shows: look at neighbours, along a row, down a column. This step"
+            " uses another model, a Swin, whose windows bring such heads about: the button below opens it.",
             task="Find a head that looks along its row and choose it.",
             hint="On Patterns each tile is a head, and a bright line from left to right is a row. The fold “Find heads that …”"
             " knows the word row. Layers 3 and 5 are worth a look.",

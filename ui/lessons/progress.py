@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 import streamlit as st
 
 from ui import state
 
 _TOUR, _STEP, _PASSED = "tour that runs", "tour step", "tour passed"
-_CHOSEN = ("layer", "head", "query", "word", "heads")
+_CHOSEN = tuple(field.name for field in fields(state.Chosen))
 
 
 def running() -> tuple[str, int] | None:

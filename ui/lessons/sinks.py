@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ui.lessons.tour import Step, Tour
 from ui.results.lessons import Outcome, parked, sinks_at
+from ui.results.token_names import patch_name
 
 if TYPE_CHECKING:
     from ui.results.lessons import Here
@@ -25,7 +26,8 @@ def _kept(here: Here) -> Outcome:
     tokens = {token for layer in sinks_at(here).values() for token in layer}
     if here.query is None:
         return Outcome(False, f"No patch is kept. {here.picture.title} has {len(tokens)} tokens that are sinks in some layer.")
-    told = f"Row {here.query} is {'' if here.query in tokens else 'not '}a sink on {here.picture.title}."
+    name = patch_name(here.rows, here.query)
+    told = f"{name[0].upper()}{name[1:]} is {'' if here.query in tokens else 'not '}a sink on {here.picture.title}."
     return Outcome(here.query in tokens, told)
 
 

@@ -154,7 +154,10 @@ class Pair {
     if (!this.ready) return;
     const maps = this.data.sides[0].map;
     const rows = maps ? [null, null] : this.rows();
-    if (!rows) return;
+    if (!rows) {
+      this.readout.textContent = "One side has no patch at this place.";
+      return;
+    }
     const values = [this.first.asked(rows[0]), this.second.asked(rows[1])];
     const change = maps ? this.between : differenceOf(values[0], values[1], this.links);
     const both = [this.first.placed(values[0]), this.second.placed(values[1])];
@@ -185,12 +188,12 @@ class Pair {
       const at = place ? [this.first.at(place), this.second.at(place)] : [-1, -1];
       if (at.every((n) => n >= 0)) {
         const more = change ? `, difference ${rounded(change[at[0]])} of the whole` : "";
-        text = `${placeName(this.first.layer, "key", at[0])}: left ${rounded(values[0][at[0]])}, right ${rounded(values[1][at[1]])}${more}`;
+        text = `Patch (${placeName(this.first.layer, "key", at[0])}): left ${rounded(values[0][at[0]])}, right ${rounded(values[1][at[1]])}${more}`;
       } else text = "Move over a picture: the same place is outlined in all three.";
     } else {
       const onPicture = [this.first.placed(values[0]), this.second.placed(values[1])].map((part) => part.reduce((a, b) => a + b, 0));
       const moved = change.reduce((sum, v) => sum + (Number.isNaN(v) ? 0 : Math.abs(v)), 0) / 2;
-      const who = place ? `Patch ${placeName(this.first.layer, "query", rows[0])}` : this.start.label.replace(/^./, (c) => c.toUpperCase());
+      const who = place ? `Patch (${placeName(this.first.layer, "query", rows[0])})` : this.start.label.replace(/^./, (c) => c.toUpperCase());
       text = `${who}: on the picture ${percent(onPicture[0])} left, ${percent(onPicture[1])} right; half the sum of all differences is ${percent(moved)}`;
     }
     this.readout.textContent = text;

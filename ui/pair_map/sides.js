@@ -64,39 +64,45 @@ async function pictureAt(url) {
   return image;
 }
 
-// For each token of the first, which part of which tokens of the second lies under it: [[number, part], ...].
+// For each token of the first, which part of which tokens of the second lies under it: [[number, part], ...]; null where none
+// does. The same shares as `analysis.compare.map_difference` takes.
 function overlaps(first, second) {
   const [w1, h1, w2, h2] = [first.told.width, first.told.height, second.told.width, second.told.height];
-  const other = [];
-  for (let j = 0; j < second.layer.keyBoxes.length / 4; j++) {
-    const [x0, y0, x1, y1] = second.layer.keyBoxes.subarray(4 * j, 4 * j + 4);
-    if (!Number.isNaN(x0)) other.push([j, x0 / w2, y0 / h2, x1 / w2, y1 / h2]);
+  const [onto, other] = [first.layer.keyBoxes, second.layer.keyBoxes];
+  if (sameBoxes(onto, other) && w1 === w2 && h1 === h2) {
+    return Array.from({ length: onto.length / 4 }, (_, i) => (Number.isNaN(onto[4 * i]) ? null : [[i, 1]]));
   }
-  return Array.from({ length: first.layer.keyBoxes.length / 4 }, (_, i) => {
-    const [x0, y0, x1, y1] = first.layer.keyBoxes.subarray(4 * i, 4 * i + 4);
-    if (Number.isNaN(x0)) return null;
-    const found = [];
-    for (const [j, a0, b0, a1, b1] of other) {
+  const boxes = [];
+  for (let j = 0; j < other.length / 4; j++) {
+    const [x0, y0, x1, y1] = other.subarray(4 * j, 4 * j + 4);
+    if (!Number.isNaN(x0)) boxes.push([j, x0 / w2, y0 / h2, x1 / w2, y1 / h2]);
+  }
+  const given = new Float64Array(other.length / 4);
+  const found = Array.from({ length: onto.length / 4 }, (_, i) => {
+    const [x0, y0, x1, y1] = onto.subarray(4 * i, 4 * i + 4);
+    const parts = [];
+    if (Number.isNaN(x0)) return parts;
+    for (const [j, a0, b0, a1, b1] of boxes) {
       const shared = Math.max(0, Math.min(x1 / w1, a1) - Math.max(x0 / w1, a0)) * Math.max(0, Math.min(y1 / h1, b1) - Math.max(y0 / h1, b0));
       const part = shared / ((a1 - a0) * (b1 - b0));
-      if (part > 0.001) found.push([j, part > 0.999 ? 1 : part]);
+      if (part <= 1e-5) continue;
+      parts.push([j, part]);
+      given[j] += part;
     }
-    return found.length ? found : null;
+    return parts;
   });
+  return found.map((parts) => (parts.length ? parts.map(([j, part]) => [j, part / Math.max(given[j], 1)]) : null));
 }
 
-// Second less first, on the tokens of the first; what the second has there is brought along whole.
+function sameBoxes(one, other) {
+  return one.length === other.length && one.every((v, i) => Math.abs(v - other[i]) < 1e-3 || (Number.isNaN(v) && Number.isNaN(other[i])));
+}
+
+// Second less first, on the tokens of the first; what the second has there is brought along whole. A token outside of a row's
+// window gets nothing from it.
 function differenceOf(first, second, links) {
   return first.map((value, i) => {
-    if (!links[i]) return NaN;
-    let sum = 0;
-    let known = false;
-    for (const [j, part] of links[i]) {
-      if (Number.isNaN(second[j])) continue;
-      sum += part * second[j];
-      known = true;
-    }
-    if (Number.isNaN(value)) return known ? sum : NaN;
-    return sum - value;
+    if (!links[i] || (Number.isNaN(value) && links[i].every(([j]) => Number.isNaN(second[j])))) return NaN;
+    return links[i].reduce((sum, [j, part]) => sum + part * (second[j] || 0), 0) - (value || 0);
   });
 }

@@ -12,7 +12,14 @@ from scipy.stats import spearmanr
 
 import analysis
 import model_adapters as ma
-from analysis.compare import attention_change, head_difference, map_difference, rank_change, why_not_comparable
+from analysis.compare import (
+    attention_change,
+    head_difference,
+    map_difference,
+    rank_change,
+    row_of_attention,
+    why_not_comparable,
+)
 from analysis.explain import WANTED
 from analysis.layer_similarity import LayerSimilarity, layer_cka
 from analysis.words.word_maps import word_map
@@ -130,24 +137,40 @@ class MapPair:
     reason: str = ""
     """Why there is no difference."""
 
+    @property
+    def lacking(self) -> str:
+        """What the difference leaves out, in words; empty where it leaves out nothing."""
+        if self.difference is None or not np.isnan(self.difference.values).any():
+            return ""
+        values = self.difference.values
+        return (
+            f"{np.isnan(values).sum()} of {len(values)} patches on the left lie where the right has none: they are left out of "
+            "the difference."
+        )
+
 
 def rows_of(subject: ma.Subject, tower: str, layer: int, head: int | None, query: int | None) -> TokenMap:
     """Where one row of attention, or the mean row, leads."""
     capture = subject.capture(frozenset({"hidden"}))
     sites = [site for site in capture.sites if site.tower == tower]
-    site = sites[min(layer, len(sites) - 1)]
-    if query is None:
-        return analysis.maps.raw_attention(capture, site=site, head=head, read="mean")
-    return analysis.maps.raw_attention(capture, site=site, head=head, query=query)
+    return row_of_attention(capture, sites[min(layer, len(sites) - 1)], head=head, query=query)
 
 
-def paired(first: TokenMap, second: TokenMap, names: tuple[str, str], *, scale: bool) -> MapPair:
-    """Both maps and the difference, second minus first, on the tokens of the first."""
+def paired(first: TokenMap, second: TokenMap, names: tuple[str, str], *, scale: bool, stretch: bool = False) -> MapPair:
+    """Both maps and the difference, second minus first, on the tokens of the first.
+
+    Args:
+        first: on the left.
+        second: on the right.
+        names: what both are called.
+        scale: to a total of 1 before, for maps of different units.
+        stretch: the maps are of two pictures.
+    """
     try:
-        found = map_difference(first, second, scale=scale)
+        found = map_difference(second, first, scale=scale, on="second", stretch=stretch)
     except ValueError as error:
         return MapPair(first, second, None, str(error))
-    return MapPair(first, second, replace(found, values=-found.values, label=f"{names[1]} − {names[0]}"))
+    return MapPair(first, second, replace(found, label=f"{names[1]} − {names[0]}"))
 
 
 def changed_heads(first: ma.Subject, second: ma.Subject, tower: str) -> HeadMatrix:

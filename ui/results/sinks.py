@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ui.jobs import Progress
+from ui.results.token_names import token_name
 from ui.results.windows import joined_windows
 
 if TYPE_CHECKING:
     from analysis.sinks import SinkTokens
-    from model_adapters import Capture, Rows, Subject
+    from model_adapters import Capture, Subject
 
 Sign = Literal["attention", "norm", "massive"]
 SIGNS: Mapping[Sign, str] = {"attention": "attention received", "norm": "norm", "massive": "massive dimensions"}
@@ -146,18 +147,6 @@ def first_shown(found: list[Layer]) -> int:
     return int(np.argmax([layer.scores.max() / max(layer.found.threshold.value, 1e-12) for layer in found]))
 
 
-def place(rows: Rows | None, row: int) -> str:
-    """What a token is called: its role, and its row and column where patches lie on a grid."""
-    if rows is None:
-        return f"token {row}"
-    role = str(rows.roles[row])
-    if not rows.placed[row]:
-        return f"{role} (token {row})"
-    x, y = rows.boxes[row][:2]
-    lefts, tops = (np.unique(np.round(rows.boxes[rows.placed][:, axis])) for axis in (0, 1))
-    return f"row {1 + int(np.searchsorted(tops, round(float(y))))}, column {1 + int(np.searchsorted(lefts, round(float(x))))}"
-
-
 def verdict(layer: Layer) -> str:
     """One or two sentences: is there a sink here, and how clear is it?"""
     what = f"{_VERBS[layer.sign]} {number(layer.peak)} times {BASES[layer.sign]}"
@@ -181,7 +170,7 @@ def number(value: float) -> str:
 
 def places(layer: Layer, most: int = 3) -> str:
     """Where the sinks of a layer lie, in words."""
-    shown = "; ".join(place(layer.found.rows, row) for row in layer.sinks[:most])
+    shown = "; ".join(token_name(layer.found.rows, row) for row in layer.sinks[:most])
     return shown + (f"; {len(layer.sinks) - most} more" if len(layer.sinks) > most else "")
 
 
@@ -253,7 +242,7 @@ def massive_table(capture: Capture, layer: int, *, tower: str, top: int = 6) -> 
             "dimension": int(found.dims[at, i]),
             "value": float(found.values[at, i]),
             "times median": float(found.ratios[at, i]),
-            "token": place(rows, int(found.tokens[at, i])),
+            "token": token_name(rows, int(found.tokens[at, i])),
             "stands out": bool(found.dims[at, i] in own),
             "published rule": bool(found.is_massive[at, i]),
         }

@@ -69,7 +69,7 @@ class Row:
 
 def tables(store: Store, model: int) -> list[str]:
     """The tables whose groups can be shown for a model."""
-    return list(_tables(store.url, len(store.done()), model))
+    return list(_tables(store.url, (len(store.done()), store.damage()), model))
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ import numpy as np
 from analysis.results import HeadMatrix
 from model_adapters import Site
 from studies.conduct import conduct, readable
+from studies.damage import Damage, sentences
 from studies.data import opened
 from studies.errors import StudyError
 from studies.reading import query
@@ -56,11 +57,10 @@ def study_in(store: Store) -> Study:
 
 def summary(store: Store, table: str) -> pa.Table | None:
     """The aggregated table: of the finished study, or of the shards that are there so far."""
-    whole = store.root / "tables" / f"{table}.parquet"
-    if whole.exists():
-        return read_table(whole)
+    if _has_statistics(store, table):
+        return read_table(store.statistics(table))
     with _ADDING:
-        totals = _totals(store, store.manifest()["created"])
+        totals = _totals(store, store.manifest()["created"], store.damage("totals"))
         totals.update()
         return totals.table(table) if table in totals.tables else None
 
@@ -69,9 +69,26 @@ _ADDING = threading.Lock()
 
 
 @lru_cache(maxsize=4)
-def _totals(store: Store, created: float) -> Totals:
+def _totals(store: Store, created: float, damage: tuple[Damage, ...]) -> Totals:
     """What was read of a study that is not finished: each look adds the shards that came since."""
     return Totals(store)
+
+
+def _has_statistics(store: Store, table: str) -> bool:
+    return store.statistics(table).exists() and not store.damage(f"{table}_all")
+
+
+def lacking(store: Store, *tables: str) -> tuple[str, ...]:
+    """What figures made of these tables lack, a sentence for each kind of damage; "heads_all" is the summary of heads."""
+    read = {table for table in tables if not table.endswith("_all")}
+    if any(table.endswith("_all") and not _has_statistics(store, table.removesuffix("_all")) for table in tables):
+        read.add("totals")
+    return sentences(store.damage(*read)) if read else ()
+
+
+def edition(store: Store) -> tuple[Any, ...]:
+    """Another one whenever there is more, or less, to read in a store."""
+    return len(store.done()), store.damage()
 
 
 def so_far(store: Store) -> HeadMatrix | Groups | None:

@@ -19,6 +19,7 @@ import streamlit as st
 
 from ui.map_payload import MapView
 from ui.recording import View, known_numbers
+from ui.state import Fuse, Mode
 from ui.tensors import publish, url
 from ui.viewer.from_capture import map_of
 from ui.viewer.memory import decided
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from analysis.results import TokenMap
 
-Fuse = Literal["mean", "max", "single"]
-Mode = Literal["raw", "sinks removed", "relative"]
 SCRIPTS = (
     "scales.js", "packing.js", "geometry.js", "rows.js", "elements.js", "export.js", "stage.js", "navigator.js",
     "panel.js", "viewer.js", "answer.js", "listening.js", "map.js", "entry.js",
@@ -82,6 +81,14 @@ class ViewerState:
     mode: Mode = "raw"
     sort: str = ""
     """The statistic by which the thumbnails are sorted, with a minus for low first; empty for layer by layer."""
+    smooth: bool = False
+    """Whether colours are blended between patches."""
+
+    def heads_of(self, view: View) -> str:
+        """Which heads are shown, in the viewer's words."""
+        if self.fuse == "single":
+            return f"head {self.head}"
+        return f"{'maximum' if self.fuse == 'max' else 'mean'} of {view.layers[self.layer].heads} heads"
 
 
 def viewer(
@@ -93,6 +100,8 @@ def viewer(
     query: Literal["class", "mean"] | int | None = None,
     fuse: Fuse | None = None,
     mode: Mode | None = None,
+    smooth: bool | None = None,
+    sort: str | None = None,
     height: int = 640,
     words: Words | None = None,
     on_change: Callable[[], None] | None = None,
@@ -107,19 +116,23 @@ def viewer(
         query: what is shown before anything is hovered: the class token, the mean of all patches, or a row.
         fuse: how heads are put together.
         mode: raw weights, without sinks, or relative to the mean row.
+        smooth: blend colours between patches.
+        sort: the statistic by which the small maps are sorted.
         height: pixels that the whole viewer may take.
         words: the words of an answer, of a view whose rows are its tokens. They stand beside the picture; hovering one paints
             it, hovering a patch lights those that looked there. The selection then holds the chosen one as "word".
         on_change: called before the page runs again because something was chosen.
     """
-    given = {"layer": layer, "head": head, "fuse": fuse, "mode": mode}
+    given = {"layer": layer, "head": head, "fuse": fuse, "mode": mode, "smooth": smooth, "sort": sort}
     start = {
         "layer": len(view.layers) - 1 if layer is None else layer,
         "head": head or 0,
         "fuse": fuse or "mean",
         "mode": mode or "raw",
+        "smooth": bool(smooth),
+        "sort": sort or "",
     }
-    first = {"selection": start | {"pins": [], "sort": ""}}
+    first: dict[str, dict[str, Any]] = {"selection": start | {"pins": []}}
     memory = st.session_state.setdefault(f"viewer memory: {key}", {})
     chosen = decided(memory, given, st.session_state.get(key, first)["selection"])
     told = {"given": given | {"query": query}, "moved": memory.get("moved", {"serial": 0}), "words": _spelled(words)}
@@ -203,6 +216,7 @@ def _state(view: View, selection: Mapping[str, Any]) -> ViewerState:
         fuse=selection["fuse"],
         mode=selection["mode"],
         sort=selection["sort"],
+        smooth=bool(selection["smooth"]),
     )
 
 

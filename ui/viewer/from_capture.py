@@ -60,7 +60,7 @@ def view_of(
         probabilities=probabilities,
         statistics={name: tuple(tuple(map(float, row)) for row in rows) for name, rows in (statistics or {}).items()},
         chips=tuple(chips),
-        meta={"model": capture.model, **(meta or {})},
+        meta={"model": capture.model, **_noted(capture), **(meta or {})},
     )
 
 
@@ -115,6 +115,12 @@ def _tokens(rows: Rows, size: tuple[int, int], shown: tuple[int, int], image_ind
     boxes = rows.boxes.astype(np.float32) * scale
     boxes[(rows.image != image_index) & (rows.image >= 0)] = np.nan
     return Tokens(tuple(str(role) for role in rows.roles), boxes)
+
+
+def _noted(capture: Capture) -> dict[str, Any]:
+    """What the capture itself says of what it does not show."""
+    notes = tuple(getattr(capture, "notes", ()))
+    return {"notes": list(notes)} if notes else {}
 
 
 def _answer(capture: Capture) -> tuple[tuple[str, ...], tuple[float, ...]]:

@@ -76,9 +76,10 @@ function borderOf(boxes, from, to) {
   return [...edges.values()];
 }
 
+// The same words as `ui.results.token_names`.
 function placeName(layer, which, i) {
   const grid = which === "query" ? layer.queryGrid : layer.keyGrid;
   if (!grid) return `patch ${i}`;
   const at = grid.placeOf[i];
-  return `(${Math.floor(at / grid.columns)}, ${at % grid.columns})`;
+  return `row ${Math.floor(at / grid.columns)}, column ${at % grid.columns}`;
 }

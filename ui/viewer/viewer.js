@@ -12,17 +12,16 @@ class Viewer {
     this.pins = [];
     this.hover = null;
     this.opacity = 0.7;
-    this.smooth = false;
     this.unit = "percent";
     this.panel = buildPanel(root, {
       fuse: (fuse) => this.set({ fuse }),
       mode: (mode) => this.set({ mode }),
       opacity: (opacity) => this.cover(opacity),
-      smooth: () => this.toggleSmooth(),
+      smooth: () => this.set({ smooth: !this.choice.smooth }),
       zoom: (factor) => this.zoom(factor),
       figure: () => this.figure(),
       help: () => this.toggleHelp(),
-      sort: (sort) => { this.set({ sort }); this.arrange(); },
+      sort: (sort) => this.set({ sort }),
       unit: () => { this.unit = this.unit === "percent" ? "even" : "percent"; this.paint(); },
     });
     this.panel.opacity.value = 100 * this.opacity;
@@ -49,7 +48,10 @@ class Viewer {
       this.choice.query = this.words ? this.rowOfWord(data.words.chosen) : data.given.query ?? "class";
       this.arrange();
       this.markWords();
-      if (Object.keys(moved).length) this.set(moved, false);
+      if (Object.keys(moved).length) {
+        this.set(moved, false);
+        this.scrollToChosen();
+      }
     }
   }
 
@@ -62,7 +64,8 @@ class Viewer {
     this.hover = null;
     this.lit = this.held = -1;
     this.stage.zoom = 1;
-    this.choice = { layer: layers.length - 1, head: 0, fuse: "mean", mode: "raw", sort: "", query: "class", ...choice };
+    this.unseen = true;
+    this.choice = { layer: layers.length - 1, head: 0, fuse: "mean", mode: "raw", smooth: false, sort: "", query: "class", ...choice };
     if (this.words) this.choice.query = this.rowOfWord(this.data.words.chosen);
     this.choice.layer = Math.min(this.choice.layer, layers.length - 1);
     this.choice.head = Math.min(this.choice.head, layers[this.choice.layer].heads - 1);
@@ -112,13 +115,17 @@ class Viewer {
   }
 
   set(change, tell = true) {
-    const before = this.choice.layer;
+    const before = { ...this.choice };
     Object.assign(this.choice, change);
     const { layers } = this.data;
     this.choice.layer = Math.min(layers.length - 1, Math.max(0, this.choice.layer));
     this.choice.head = Math.min(layers[this.choice.layer].heads - 1, Math.max(0, this.choice.head));
     if (tell) this.report();
-    if (this.choice.layer !== before || !this.layer) this.show();
+    if (this.choice.sort !== before.sort) {
+      this.panel.sort.value = this.choice.sort;
+      this.arrange();
+    }
+    if (this.choice.layer !== before.layer || !this.layer) this.show();
     else this.update();
   }
 
@@ -149,10 +156,10 @@ class Viewer {
   report() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      const { layer, head, fuse, mode, sort } = this.choice;
+      const { layer, head, fuse, mode, smooth, sort } = this.choice;
       if (this.pins.length && this.layer?.layer !== layer) return; // the rows of pins are known when the layer is here: `show` reports
       const pins = this.pins.map((pin) => this.rowOf(pin)).filter((row) => row !== undefined && row !== null);
-      const value = { layer, head, pins, fuse, mode, sort, ...this.wordChosen() };
+      const value = { layer, head, pins, fuse, mode, smooth, sort, ...this.wordChosen() };
       if (this.told === JSON.stringify(value)) return;
       this.told = JSON.stringify(value);
       this.tell(value);
@@ -186,11 +193,9 @@ class Viewer {
     if (row === undefined) return "nothing";
     if (asked.label) return asked.label;
     if (this.words) return this.nameOfRow(row);
-    if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `row ${row}`;
-    const grid = this.layer.queryGrid;
-    if (!grid) return `patch ${row}`;
-    const at = grid.placeOf[row];
-    return `patch (row ${Math.floor(at / grid.columns)}, column ${at % grid.columns})`;
+    if (Number.isNaN(this.layer.queryBoxes[4 * row])) return this.chips.find((c) => c.row === row)?.label || `${this.layer.queryRoles[row]} (token ${row})`;
+    const name = placeName(this.layer, "query", row);
+    return this.layer.queryGrid ? `patch (${name})` : name;
   }
 
   meanName() {
@@ -252,7 +257,7 @@ class Viewer {
 
   layers() {
     const { keyBoxes, keyGrid } = this.layer;
-    return { boxes: keyBoxes, grid: keyGrid, values: this.shown.values, range: this.range, opacity: this.opacity, smooth: this.smooth };
+    return { boxes: keyBoxes, grid: keyGrid, values: this.shown.values, range: this.range, opacity: this.opacity, smooth: this.choice.smooth };
   }
 
   outlines() {
@@ -323,7 +328,7 @@ class Viewer {
       if (!Number.isNaN(this.layer.keyBoxes[4 * key])) return placeName(this.layer, "key", key);
       return this.chips.find((chip) => chip.key === key)?.label || this.layer.keyRoles[key];
     });
-    return `removed: ${named.join(", ")}${sinks.length > 6 ? ` and ${sinks.length - 6} more` : ""}`;
+    return `removed: ${named.join("; ")}${sinks.length > 6 ? ` and ${sinks.length - 6} more` : ""}`;
   }
 
   drawChips() {
@@ -354,6 +359,7 @@ class Viewer {
     const { layer, head, fuse, mode } = this.choice;
     this.panel.fuse(fuse);
     this.panel.mode(mode);
+    this.panel.smooth.setAttribute("aria-pressed", String(this.choice.smooth));
     this.markWords();
     this.lightWords();
     this.describe();
@@ -403,6 +409,10 @@ class Viewer {
     }
     this.panel.viewer.style.setProperty("--words", `${words}px`);
     this.navigator.fit(this.panel.scroll.clientWidth - 2, this.data.height - 190 - words);
+    if (this.unseen && this.stage.picture && this.navigator.chosen) {
+      this.unseen = false;
+      this.scrollToChosen();
+    }
     if (this.choice) this.paint();
   }
 
@@ -435,12 +445,6 @@ class Viewer {
   cover(opacity) {
     this.opacity = opacity;
     this.stage.calm(opacity);
-    this.paint();
-  }
-
-  toggleSmooth() {
-    this.smooth = !this.smooth;
-    this.panel.smooth.setAttribute("aria-pressed", String(this.smooth));
     this.paint();
   }
 
