@@ -178,7 +178,7 @@ def _pick_class() -> None:
     if found is not None and found.kind != "vit":
         _write_text(found)
     if found is not None and (found.kind == "lvlm" or not found.classes):
-        return True
+        return
     link.begin("class", AUTO, str)
     names = labels(found) if found is not None else ()
     if names and target_name() not in (AUTO, *names) and not target_name().isdigit():

@@ -185,7 +185,7 @@ def over_layers(found: list[Layer]) -> str:
         return ""
     named = ", ".join(layer.title for layer in having)
     top = max(having, key=lambda layer: layer.peak)
-    where = place(top.found.rows, top.sinks[0])
+    where = token_name(top.found.rows, top.sinks[0])
     return (
         f"{len(having)} of {len(found)} layers have a sink by {SIGNS[top.sign]}: {named}. It is strongest in {top.title}: "
         f"{where} {_VERBS[top.sign]} {number(top.peak)} times {BASES[top.sign]}."
