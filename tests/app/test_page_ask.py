@@ -30,7 +30,7 @@ def said():
 
 
 def inspected(page) -> bool:
-    return any("probability" in text.value for text in page.markdown) or bool(page.error)
+    return any("probability" in text.value for text in page.markdown) or bool(page.error or page.info)
 
 
 def heading(page) -> str:
@@ -78,8 +78,8 @@ def test_decoding_is_part_of_the_link_and_changes_the_answer():
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(given, message):
-    page = settled(opened("words/ask", model="bundled:lvlm", **given), lambda page: page.error)
-    assert len(page.error) == 1 and message in page.error[0].value
+    page = settled(opened("words/ask", model="bundled:lvlm", **given), lambda page: page.info)
+    assert len(page.info) == 1 and message in page.info[0].value
 
 
 def test_an_answer_without_a_picture_has_words_and_no_map():

@@ -152,7 +152,7 @@ def test_a_cache_forgets_the_image_and_the_answer_is_written_from_what_stays(own
 def test_a_cache_of_nothing_is_refused(own_jobs):
     given = {"few-look_m-recent": "0", "few-look_m-heavy": "0"}
     page = settled(opened("words/fewer", model="bundled:lvlm", image="scene:12", **given), explained)
-    assert any("some of the prompt must stay" in each.value for each in page.error)
+    assert any("some of the prompt must stay" in each.value for each in page.info)
 
 
 def test_layers_and_the_family_are_told():
@@ -163,8 +163,8 @@ def test_layers_and_the_family_are_told():
 
 
 def test_without_a_picture_there_is_nothing_to_drop():
-    page = settled(opened("words/fewer", model="bundled:lvlm", given="nothing"), lambda page: page.error)
-    assert "visual tokens are needed" in page.error[0].value
+    page = settled(opened("words/fewer", model="bundled:lvlm", given="nothing"), lambda page: page.info)
+    assert "visual tokens are needed" in page.info[0].value
 
 
 @pytest.mark.parametrize("family", ["llava_next", "qwen2_5_vl"])
