@@ -225,6 +225,7 @@ def by_hand(net: Net, recipe: Recipe, x: torch.Tensor, gate: torch.Tensor) -> tu
         mix = block["mix"]
         q, k, v = mix.sides(block["norm"](x))
         weights = torch.stack([_weights(mix, recipe, q[i], k[i]) for i in range(len(x))])
+        weights = weights.requires_grad_() if torch.is_grad_enabled() else weights
         shown = v + mix.places if recipe.post == "twice" else v
         heads = torch.einsum("bhqk,bhkd->bhqd", weights, shown) * gate[:, None, None]
         x = x + mix.out(torch.cat([heads[:, h] for h in range(recipe.heads)], -1))

@@ -52,6 +52,31 @@ def check(recipe: Recipe) -> None:
         torch.testing.assert_close(edited, expected, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(), Recipe(post="twice"), Recipe(post="talking", heads=3), Recipe(post="sink"), Recipe(order="heads last"),
+        Recipe(order="k q", name="Mixer"), Recipe(fold="(h b)", declares=False), Recipe(post="turned"), Recipe(fold="h b"),
+    ],
+    ids=lambda recipe: f"{recipe.fold}, {recipe.order}, {recipe.post}",
+)  # fmt: skip
+@pytest.mark.parametrize("batch", [1, 2])
+def test_gradients_are_those_of_the_weights_that_are_used(recipe, batch):
+    model = ma.wrap(built(recipe), verify=False)
+    assert ma.verify(model, inputs(recipe, 1)).passed
+    given_inputs = inputs(recipe, batch)
+    found = ma.capture(model, given_inputs, want={"gradients", "queries"}, target=lambda logits: logits[:, 0].sum())
+    answer, seen = by_hand(model.module, recipe, given_inputs.tensors["x"], torch.ones(recipe.heads))
+    expected = torch.autograd.grad(answer[:, 0].sum(), seen)
+    for site, gradient in zip(found.sites, expected, strict=True):
+        shown = torch.from_numpy(found.gradients[site]).view(gradient.shape)
+        torch.testing.assert_close(shown, gradient, atol=1e-5, rtol=1e-3)
+        assert found.queries[site].shape == found.keys[site].shape, "hand-written attention yields queries and keys"
+    q, k, _ = model.module.blocks[0]["mix"].sides(model.module.blocks[0]["norm"](given_inputs.tensors["x"]))
+    for kept, side in ((found.queries, q), (found.keys, k)):
+        torch.testing.assert_close(torch.from_numpy(kept[0]).view(side.shape), side.detach(), atol=1e-5, rtol=1e-4)
+
+
 def changes(recipe: Recipe, report: ma.verify.Report) -> bool:
     """Whether the recipe changes weights; the best few of so few may be all that count, and talk of one head is a factor."""
     told = any("changes its weights" in note for note in report.notes)

@@ -71,6 +71,31 @@ def test_a_compiled_part_is_refused_by_name():
         ma.wrap(net)
 
 
+class Coarse(nn.Linear):
+    """A layer whose answer jumps by a step wherever its number crosses one of many borders, as quantised ones do."""
+
+    def forward(self, x):
+        made = super().forward(x)
+        return made + 0.02 * torch.sin(1e5 * made).sign()
+
+
+def coarse(seed: int) -> ma.Model:
+    net = Net("sdpa", seed)
+    for block in net.blocks:
+        part = Coarse(WIDTH, WIDTH)
+        part.load_state_dict(block.attn.proj.state_dict())
+        block.attn.proj = part
+    return ma.wrap(net.eval(), name="coarse", verify=False)
+
+
+def test_a_model_that_rounds_is_told_and_not_refused():
+    reports = [ma.verify(coarse(seed), tokens(count=24)) for seed in range(4)]
+    rough = [report for report in reports if report.identity > 3e-4]
+    assert rough, "the answer of none of these jumps"
+    for report in rough:
+        assert report.passed and "The model rounds as it computes" in report.notes[-1], report.sentence
+
+
 def test_channels_are_no_places_of_the_picture():
     model = with_second(Channels())
     capture = ma.capture(model, tokens())
