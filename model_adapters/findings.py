@@ -10,11 +10,12 @@ from typing import Literal
 import torch
 from torch import nn
 
+from model_adapters.calls import Event, is_attention
 from model_adapters.following import tensors
 from model_adapters.inputs import Inputs
 from model_adapters.role import FIRST, BatchPlace, Place, Role, assign
-from model_adapters.survey import Event, Survey, is_attention
-from model_adapters.trail import _PLAIN, unobserved
+from model_adapters.survey import Survey
+from model_adapters.trail import PLAIN, unobserved
 
 _CLOSE = 1e-3
 """How far, as a share, the numbers of an item may move when it runs beside another one."""
@@ -171,7 +172,7 @@ def _opaque(seen: Survey, pair: Survey | None) -> set[str]:
     twice = {name: 2 * sum(sizes) for name, sizes in seen.opaque.items()}
     named = {name for name, size in twice.items() if pair is None or sum(pair.opaque.get(name, ())) >= size}
     modules = dict(seen.root.named_modules())
-    return {name for name in named if not isinstance(modules[name], _PLAIN)}
+    return {name for name in named if not isinstance(modules[name], PLAIN)}
 
 
 def _mixing(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], object], names: set[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -18,44 +18,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from model_adapters.axes import Axes, letters, name_of
+from model_adapters.calls import Event, same, sketch
 from model_adapters.contraction import PRODUCTS, Contraction, contraction, factors
-from model_adapters.events import MHA, SDPA, SOFTMAX, says_attention, sdpa_arguments, softmax_arguments
+from model_adapters.events import MHA, SDPA, SOFTMAX, sdpa_arguments, softmax_arguments
 from model_adapters.following import Following, tensors
 from model_adapters.products import followed
-from model_adapters.role import Place, call_place
+from model_adapters.role import call_place
 from model_adapters.trail import Observer, follow
-
-_PROBE = 7
-"""Seed of the vector that tells whether weights were changed on their way."""
-
-
-@dataclass(eq=False)
-class Event:
-    """One call of softmax, or of an attention kernel."""
-
-    name: str
-    module: nn.Module
-    place: Place
-    kind: str
-    """softmax, sdpa or mha."""
-    shape: tuple[int, ...]
-    dim: int = -1
-    """The axis that the softmax sums over, counted from the end."""
-    of_products: bool = False
-    """Its scores are a product of two activations."""
-    sketch: torch.Tensor | None = None
-    """Weights times a random vector over the keys: what is left of them to compare."""
-    lead: torch.Tensor | None = None
-    """Of a kernel, one number for each entry of the leading axes, which tells the items of a batch apart."""
-    orders: list[tuple[int, ...]] = field(default_factory=list)
-    """For each product with values, which axis of the softmax is which of [..., queries, keys]."""
-    changed: bool = False
-    spread: bool = False
-    """The weights were multiplied element by element with something of another shape."""
-    inputs: tuple[tuple[int, ...], ...] = ()
-    """The shapes of what the modules around it were given."""
-    values: int = 0
-    """The width of the values."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +146,7 @@ class Survey(TorchFunctionMode, Observer):
         event.dim = found[1]
         before = self._followed.get(found[0])
         event.of_products = before is not None and before.event is None
-        event.sketch = _sketch(made, event.dim)
+        event.sketch = sketch(made, event.dim)
         axes = tuple(range(made.dim()))
         self._followed.put(made, _Followed(made.dim(), tuple(made.shape), axes, axes, event))
 
@@ -221,7 +190,7 @@ class Survey(TorchFunctionMode, Observer):
             if query != key and (read := _read(known, order, func, args, kwargs, weights)) is not None:
                 event.orders.append(order)
                 event.values = read.values.shape[-1]
-                event.changed |= not _same(event.sketch, _sketch(weights, known.axes.index(key) - len(known.axes)))
+                event.changed |= not same(event.sketch, sketch(weights, known.axes.index(key) - len(known.axes)))
                 return
 
     def _hides(self, known: _Followed, func: Any, args: tuple, kwargs: dict, scores: torch.Tensor) -> None:
@@ -283,37 +252,6 @@ def _summed(func: Any, args: tuple, pair: tuple[torch.Tensor, torch.Tensor]) -> 
     return max((size for c, size in zip(parsed[0], pair[0].shape, strict=True) if c not in parsed[2]), default=1)
 
 
-def _sketch(weights: torch.Tensor, dim: int) -> torch.Tensor:
-    """Weights times a random vector over their keys, without the axis of the keys."""
-    with torch._C.DisableTorchFunction():
-        generator = torch.Generator().manual_seed(_PROBE)
-        vector = torch.randn(weights.shape[dim], generator=generator).to(weights.device)
-        return (torch.nan_to_num(weights.detach().float()).movedim(dim, -1) * vector).sum(-1)
-
-
-def _same(before: torch.Tensor | None, after: torch.Tensor) -> bool:
-    """Whether two sketches hold the same numbers, in whatever order their axes are."""
-    if before is None or before.numel() != after.numel():
-        return False
-    one, other = before.flatten().sort().values, after.flatten().sort().values
-    return float((one - other).abs().max()) <= 1e-5 * max(1.0, float(one.abs().max()))
-
-
 def _attributes(root: nn.Module) -> list[torch.Tensor]:
     """Tensors that modules hold without having registered them."""
     return [t for module in root.modules() for t in tensors(list(module.__dict__.values())) if isinstance(t, torch.Tensor)]
-
-
-def is_attention(event: Event) -> bool:
-    """Whether what a softmax made is used as attention."""
-    named = says_attention(event.name, event.module)
-    if event.spread and not event.orders:
-        return (event.of_products or named) and event.dim in (-1, -2)
-    return bool(event.orders) and (event.of_products or named or _by_tokens(event))
-
-
-def _by_tokens(event: Event) -> bool:
-    """Whether it spreads over more entries than any axis beside it but the batch has."""
-    size = event.shape[event.dim]
-    others = [n for i, n in enumerate(event.shape[1:-2], 1)]
-    return size > 4 and all(size >= n for n in others)

@@ -19,11 +19,12 @@ _observers: ContextVar[tuple[Observer, ...]] = ContextVar("headlight_observers",
 _hooked: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 _around: weakref.WeakKeyDictionary[nn.Module, dict[frozenset[str], frozenset[str]]] = weakref.WeakKeyDictionary()
 
-_PLAIN = (
+PLAIN = (
     nn.Linear, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm,
     nn.modules.conv._ConvNd, nn.modules.dropout._DropoutNd, nn.Identity, nn.Softmax, nn.ReLU, nn.GELU, nn.SiLU,
     nn.Sigmoid, nn.Tanh, nn.Hardswish, nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.Flatten,
 )  # fmt: skip
+"""Modules that work on every token by itself, or are so plain that nobody needs to know when they run."""
 
 
 class Observer:
@@ -90,7 +91,7 @@ def install(root: nn.Module) -> None:
     _hooked.add(root)
     owner = weakref.ref(root)
     for name, module in root.named_modules():
-        if not isinstance(module, _PLAIN):
+        if not isinstance(module, PLAIN):
             _hook(owner, name, module)
 
 

@@ -5,12 +5,13 @@ Marks are attributes of intermediate tensors and die with them; parameters and b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from model_adapters.following import tensors
 
 _LIVE = "_headlight_live"
 _MARK = "_headlight_mark"
@@ -88,18 +89,6 @@ def hand_on(name: str, args: tuple, kwargs: dict, output: Any) -> None:
     for made in tensors(output):
         if id(made) not in passed:
             enliven(made, mark if mark_of(made) is None else None)
-
-
-def tensors(values: Any) -> Iterator[torch.Tensor]:
-    """All tensors in nested tuples, lists and dicts."""
-    if isinstance(values, torch.Tensor):
-        yield values
-    elif isinstance(values, (tuple, list)):
-        for value in values:
-            yield from tensors(value)
-    elif isinstance(values, dict):
-        for value in values.values():
-            yield from tensors(value)
 
 
 def dyed(tensor: torch.Tensor, dim: int) -> torch.Tensor:
