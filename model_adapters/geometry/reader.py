@@ -52,7 +52,7 @@ class Reader:
         return self._side(hits, pads)
 
     def _side(self, hits: np.ndarray, pads: np.ndarray | None) -> Places:
-        key = tuple(b"" if each is None else hashlib.blake2b(np.ascontiguousarray(each)).digest() for each in (hits, pads))
+        key = tuple(b"" if each is None else hashlib.blake2b(each.tobytes()).digest() for each in (hits, pads))
         if key not in self.known:
             self.known[key] = self._read(hits, pads)
         return self.known[key]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class Seen:
         reason = self.reason or other.reason
         if reason or any(_rows(getattr(self, n)) != _rows(getattr(other, n)) for n in _SIDES):
             return Seen(self.kind, self.windows, shape=self.shape, reason=reason or VARIES)
-        both = {
+        both: dict[str, Any] = {
             name: None if (a := getattr(self, name)) is None or (b := getattr(other, name)) is None else np.concatenate([a, b])
             for name in _SIDES
         }
@@ -50,7 +51,7 @@ class Seen:
 
     def take(self, dyes: np.ndarray) -> Seen:
         """Only these dyes."""
-        some = {name: None if (a := getattr(self, name)) is None else a[dyes] for name in _SIDES}
+        some: dict[str, Any] = {name: None if (a := getattr(self, name)) is None else a[dyes] for name in _SIDES}
         return Seen(self.kind, self.windows, mixed=self.mixed, shape=self.shape, reason=self.reason, **some)
 
     @property
