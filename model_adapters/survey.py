@@ -201,8 +201,8 @@ class Survey(TorchFunctionMode, Observer):
         """
         orders = [_ordered(known.count, q, k) for q, k in permutations(range(known.count), 2)]
         order = next((o for o in orders if _read(known, o, func, args, kwargs, scores) is not None), None)
-        if order is None:
-            return
+        if order is None or any(known.shape[axis] > known.shape[order[-1]] for axis in order[1:-2]):
+            return  # what is weighed is fewer than what stands beside it: streams or parts of each token, not tokens
         sizes, pair = (known.shape[order[-2]], known.shape[order[-1]]), factors(func, args, kwargs)
         small = pair is not None and pair[0] is scores or known.width < min(sizes)
         tokens = _tokens(self.inputs.get(self.here, ()))

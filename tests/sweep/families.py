@@ -141,9 +141,8 @@ def report_note(report: ma.Report) -> str:
     """What a reader of the table should know beyond pass or refusal."""
     if not report.passed:
         return report.sentence
-    unseen = {f"some of its modules: {line.rsplit(': ', 1)[1]}" for line in report.unseen}
     factorised = sum(site.kind == "factorised" for site in report.seen)
-    notes = [*report.notes, *sorted(unseen)]
+    notes = [note.rstrip(".") for note in report.notes]
     if factorised:
         notes.append(f"{factorised} of its {report.sites} sites are factorised attention, which has no map")
     return "; ".join(notes)
