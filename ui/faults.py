@@ -46,4 +46,5 @@ def on_script_error(error: Exception) -> bool:
 
 def _is_clear(error: BaseException) -> bool:
     """Errors of ours are written for people: those of models, of studies, and of values that make no sense."""
-    return isinstance(error, (ValueError, StudyError)) or type(error).__name__ == "AdapterError"
+    ours = any(kind.__name__ == "AdapterError" for kind in type(error).__mro__)
+    return ours or isinstance(error, (ValueError, StudyError))

@@ -12,6 +12,7 @@ from analysis.registry import METHODS, NEEDS, find, method, methods
 
 BIBLIOGRAPHY = Path(__file__).parents[2] / "assets" / "references.bib"
 NOBODYS = {
+    "outvoted": "a vote of our own: four corners of the picture",
     "even_tokens": "a baseline: every n-th token",
     "random_tokens": "a baseline: tokens by lot",
     "hidden_embedding": "hidden states, projected",

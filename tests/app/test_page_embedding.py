@@ -176,9 +176,9 @@ def test_hidden_states_and_colours_are_pages_of_their_own():
     assert "two pictures" in page.info[0].value
 
 
-def test_a_model_without_queries_says_so_and_what_can_be_shown():
+def test_layers_of_other_sizes_are_refused_with_what_can_be_shown():
     page = settled(opened("look/embedding", model="bundled:swin"), lambda page: page.info)
-    assert "needs the query and key vectors" in page.info[0].value and "hidden states" in page.info[0].value
+    assert "different numbers of queries and keys" in page.info[0].value and "hidden states" in page.info[0].value
     settled(opened("look/embedding", model="bundled:swin", show="states"), ready)
     page = settled(opened("look/embedding", model="bundled:clip", tower="text"), lambda page: page.info)
     assert "no place on a picture" in page.info[0].value

@@ -39,7 +39,7 @@ def test_the_planted_sink_is_found_where_it_was_planted(planted):
     assert sinks.none_anywhere(found, "it") == ""
     said = sinks.over_layers(found)
     assert said.startswith("4 of 6 layers have a sink by attention received: layer 2, layer 3, layer 4, layer 5. It is strongest")
-    assert f"{best.title}: row 1, column 1 receives {sinks.number(best.peak)} times an even share." in said
+    assert f"{best.title}: row 0, column 0 receives {sinks.number(best.peak)} times an even share." in said
 
 
 @pytest.mark.parametrize("sign", list(sinks.SIGNS))

@@ -169,6 +169,11 @@ def panels(seen: Seen, progress: Progress, pictures_used: int = 2) -> Panels:
             joint = query_key_embedding(captures, site, head)
             correlation[row, head] = joint.correlation
             chosen, kinds = _spread(np.array([kind == "key" for kind in joint.embedding.kinds]))
+            if found and len(chosen) != len(found[0]):
+                raise ValueError(
+                    "The layers of this tower have different numbers of queries and keys, so their heads cannot be drawn side "
+                    "by side. Its hidden states and the colours of its patches can be shown: choose them above."
+                )
             found.append(_bytes(joint.embedding.points[chosen]))
             places.append((head, row))
     matrix = HeadMatrix(correlation, sites, signed=True, label="distance against product")
