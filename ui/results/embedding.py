@@ -162,7 +162,8 @@ def panels(seen: Seen, progress: Progress, pictures_used: int = 2) -> Panels:
 
     captures, sites = seen.captures[:pictures_used], seen.sites
     correlation = np.full((len(sites), max(site.heads for site in sites)), np.nan)
-    found, places, kinds = [], [], np.zeros(0)
+    found: list[np.ndarray] = []
+    places, kinds = [], np.zeros(0)
     for row, site in enumerate(sites):
         progress.step(row / len(sites), f"layer {row}")
         for head in range(site.heads):
