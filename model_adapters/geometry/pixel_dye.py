@@ -87,6 +87,8 @@ class Sweep:
     inherit: bool = False
     padded: bool = False
     until: Key | None = None
+    floor: int = 0
+    """The smallest unit, where tokens are smaller than any."""
     mixed: frozenset[Key] = frozenset()
     """Sites whose rows are channels."""
 
@@ -187,7 +189,7 @@ class Sweep:
         longest = max(self.canvas.size("y"), self.canvas.size("x"))
         if self.canvas.packed:
             return 1
-        return max(4 if longest >= 128 else 1, math.ceil(longest / _CELLS))
+        return max(4 if longest >= 128 else 1, math.ceil(longest / _CELLS), self.floor)
 
     def _unit(self, sites: dict[Key, Seen]) -> int:
         height, width = self.canvas.size("y"), self.canvas.size("x")
@@ -200,7 +202,11 @@ class Sweep:
         share = math.sqrt(height * width * self.canvas.size("z") / finest) + 1e-6
         fitting = [d for d in range(1, int(share) + 1) if math.gcd(height, width) % d == 0]
         best = max(fitting, default=1)
-        return max(self._lowest, best if best > share * 0.6 else int(share), 1)
+        unit = best if best > share * 0.6 else max(int(share), 1)
+        if unit < self._lowest:  # a cell of several tokens: their edges must be among its edges
+            whole = (m for m in range(unit, 2 * self._lowest + 1, unit) if math.gcd(height, width) % m == 0)
+            self.floor = next((m for m in whole if m >= self._lowest), 0)
+        return max(self._lowest, unit)
 
     # ---- dyes and decoding
 

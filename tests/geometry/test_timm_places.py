@@ -173,3 +173,18 @@ def test_the_module_is_left_as_it_was() -> None:
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     for tensor in (*module.parameters(), *module.buffers()):
         assert not [name for name in vars(tensor) if name.startswith("_headlight")]
+
+
+def test_tokens_smaller_than_any_dye_share_boxes_whose_edges_are_edges_of_tokens() -> None:
+    class Attention(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = x.flatten(2).transpose(1, 2)[:, None]
+            return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+
+    side, token = 132, 3
+    module = nn.Sequential(nn.Conv2d(3, 8, token, token), Attention())
+    (place,) = pixel_places(module, module, (side, side)).values()
+    boxes = grid(side // token, side // token, token)
+    same(place.keys, np.concatenate([boxes[:, :2] // 6 * 6, boxes[:, :2] // 6 * 6 + 6], axis=1))
+    assert place.keys.quality == "box"
+    assert "share a box" in place.keys.reason
