@@ -11,8 +11,8 @@ import torch
 
 import model_adapters as ma
 from benchmarks.timing import against
+from model_adapters.examples import test_picture
 from model_adapters.geometry.measure import measured
-from model_adapters.verify import test_picture
 
 if TYPE_CHECKING:
     from benchmarks.cases import Row
