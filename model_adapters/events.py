@@ -120,7 +120,8 @@ def attention_softmax(func: Any, args: tuple, kwargs: dict, place: tuple[str, nn
     scores, dim = found
     role = role_here(place[1])
     if role is not None:
-        order = role.order or tuple(range(scores.dim()))
+        straight = tuple(range(scores.dim()))
+        order = role.order if role.order is not None and len(role.order) == scores.dim() else straight
         return None if role.kind == "other" else Softmax(scores, order, role.kind == "factorised", role)
     if not says_attention(*place) or dim not in (-1, -2):
         return None

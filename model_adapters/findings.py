@@ -57,6 +57,8 @@ def survey(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], object
     twins = pair.events if pair is not None and len(pair.events) == len(seen.events) else [None] * len(seen.events)
     for event, twin in zip(seen.events, twins, strict=True):
         role = _role(event, twin)
+        if event.kind != "softmax" and role == Role():
+            continue  # an ordinary kernel needs no looking up, least of all for every new token
         known = roles.setdefault(event.module, {}).get(event.place)
         if known is None or (known.kind == "other" and role.kind != "other"):
             roles[event.module][event.place] = role
@@ -122,7 +124,7 @@ def _role(event: Event, twin: Event | None) -> Role:
 def _leads(event: Event) -> bool:
     """Whether one item spreads over more than one entry of the first axis, so that a second one may lie anywhere in it."""
     order = event.orders[0] if event.orders else range(len(event.shape))
-    return (event.kind != "softmax" or is_attention(event)) and len(event.shape) > 1 and event.shape[next(iter(order))] != 1
+    return (event.kind != "softmax" or is_attention(event)) and len(event.shape) > 1 and event.shape[order[0]] != 1
 
 
 def _lead(event: Event, order: tuple[int, ...]) -> torch.Tensor | None:
@@ -189,10 +191,8 @@ def _mixing(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], objec
             other[..., 0, :] += torch.linspace(-1, 2, other.shape[-1], device=other.device).cos().to(other.dtype)
             with unobserved(), torch.no_grad():
                 again = part.forward(*(other if a is first else a for a in args), **kwargs)
-            before, after = next(tensors(output), None), next(tensors(again), None)
-            if before is not None and after is not None and before.shape == after.shape and before.shape[-2] > 1:
-                if float((before - after)[..., 1:, :].abs().max()) > 1e-6 * float(before.abs().max()):
-                    found.append(name)
+            if _others_moved(next(tensors(output), None), next(tensors(again), None)):
+                found.append(name)
 
         return left
 
@@ -206,3 +206,9 @@ def _mixing(module: nn.Module, inputs: Inputs, forward: Callable[[Inputs], objec
             handle.remove()
     return found
 
+
+def _others_moved(before: torch.Tensor | None, after: torch.Tensor | None) -> bool:
+    """Whether rows behind the first one differ."""
+    if before is None or after is None or before.shape != after.shape or before.dim() < 2 or before.shape[-2] < 2:
+        return False
+    return float((before - after)[..., 1:, :].abs().max()) > 1e-6 * float(before.abs().max())

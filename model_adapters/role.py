@@ -54,16 +54,10 @@ def roles_of(module: nn.Module) -> dict[Place, Role]:
     return module.__dict__.get(_ATTRIBUTE, {})
 
 
-def is_surveyed(root: nn.Module) -> bool:
-    """Whether the roles of a model's calls are known."""
-    return _ATTRIBUTE in root.__dict__
-
-
 def assign(root: nn.Module, roles: dict[nn.Module, dict[Place, Role]]) -> None:
     """Keep the roles at the modules that they belong to; a copy of the model takes them along."""
     for module in root.modules():
         module.__dict__.pop(_ATTRIBUTE, None)
-    object.__setattr__(root, _ATTRIBUTE, {})
     for module, found in roles.items():
         object.__setattr__(module, _ATTRIBUTE, found)
 

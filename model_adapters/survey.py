@@ -190,7 +190,8 @@ class Survey(TorchFunctionMode, Observer):
             if query != key and (read := _read(known, order, func, args, kwargs, weights)) is not None:
                 event.orders.append(order)
                 event.values = read.values.shape[-1]
-                event.changed |= not same(event.sketch, sketch(weights, known.axes.index(key) - len(known.axes)))
+                now = sketch(weights, known.axes.index(key) - len(known.axes))
+                event.changed |= not same(event.sketch, now, weights.dtype)
                 return
 
     def _hides(self, known: _Followed, func: Any, args: tuple, kwargs: dict, scores: torch.Tensor) -> None:

@@ -29,7 +29,7 @@ from model_adapters.events import (
     mha_arguments,
     sdpa_arguments,
     softmax_dtype,
-)  # fmt: skip
+)
 from model_adapters.fold import Fold, declared_heads, fold_of, heads_of
 from model_adapters.labels import Label, Labels
 from model_adapters.mha import Opened

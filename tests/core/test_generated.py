@@ -77,6 +77,27 @@ def test_gradients_are_those_of_the_weights_that_are_used(recipe, batch):
         torch.testing.assert_close(torch.from_numpy(kept[0]).view(side.shape), side.detach(), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("post", ["none", "talking"])
+def test_rounding_to_half_precision_is_no_change_of_the_weights(post):
+    model = ma.wrap(Halved(built(Recipe(post=post, heads=3))), verify=False)
+    report = ma.verify(model, inputs(Recipe(heads=3), 1))
+    assert any("changes its weights" in note for note in report.notes) == (post == "talking"), report.notes
+
+
+class Halved(torch.nn.Module):
+    """A network in bfloat16, whose softmax is made in float32 and rounded back, as transformers writes it."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net.bfloat16()
+        for block in net.blocks:
+            mix = block["mix"]
+            mix._softmax = lambda scores, dim: scores.softmax(dim, dtype=torch.float32).to(scores.dtype)
+
+    def forward(self, x):
+        return self.net(x.bfloat16())
+
+
 def changes(recipe: Recipe, report: ma.verify.Report) -> bool:
     """Whether the recipe changes weights; the best few of so few may be all that count, and talk of one head is a factor."""
     told = any("changes its weights" in note for note in report.notes)
