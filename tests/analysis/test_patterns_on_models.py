@@ -48,7 +48,7 @@ NAMES = (
     "position_artefact", "cleaned_attention", "aligned_maps", "pattern_pca", "pattern_autoencoder", "head_measures",
     "head_types", "query_key_embedding", "hidden_embedding", "head_embedding", "patch_colours", *TOKENS,
 )  # fmt: skip
-NOT_SQUARE = {"sinks_by_attention", "cleaned_attention", "query_key_embedding", *TOKENS}
+NOT_SQUARE = {"sinks_by_attention", "cleaned_attention", *TOKENS}
 REFUSED = {"swin_tiny_patch4_window7_224": NOT_SQUARE, "crossvit_tiny_240": NOT_SQUARE}
 ELSEWHERE = {
     "crossvit_tiny_240": {
